@@ -1,0 +1,1 @@
+"""Durable execution with structured concurrency."""

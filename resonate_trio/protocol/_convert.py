@@ -1,0 +1,362 @@
+"""The one converter between records and JSON, and the functions that read and write whole envelopes.
+
+Everything is checked on the way in (types are never coerced); cattrs builds one function a class, at its
+first use.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Final, TypeVar, cast, get_args, get_origin
+
+import attrs
+import orjson
+from cattrs import BaseValidationError, Converter
+from cattrs.errors import AttributeValidationNote, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ._envelope import PROTOCOL_VERSION, Envelope, Head, Reply, ReplyHead, RequestData
+from ._errors import ProtocolError
+from ._ids import check_id
+from ._messages import Execute, Message, Unblock
+from ._records import EMPTY, MAX_MILLIS, Id, Millis, PositiveMillis, PromiseState, TaskState, Value, Version
+from ._requests import REQUESTS, Limit, Request, ScheduleId, SettledState
+
+MAX_LIMIT: Final = 1000
+T = TypeVar("T")
+
+
+def _wire_name(attribute: "attrs.Attribute[object]") -> str:
+    explicit = attribute.metadata.get("wire")
+    if explicit is not None:
+        return str(explicit)
+    return _camel_case(attribute.name)
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+# --- Scalars: never coerced -----------------------------------------------------------------------
+
+
+def _string(value: object, _: object = None) -> str:
+    if type(value) is not str:
+        raise TypeError(f"expected a string, got {_named(value)}")
+    return value
+
+
+def _integer(low: int, high: int) -> Callable[[object, object], int]:
+    def check(value: object, _: object) -> int:
+        if type(value) is not int:
+            raise TypeError(f"expected an integer, got {_named(value)}")
+        if not low <= value <= high:
+            raise ValueError(f"expected an integer from {low} to {high}, got {value}")
+        return value
+
+    return check
+
+
+def _id(value: object, _: object) -> str:
+    return check_id(_string(value))
+
+
+def _schedule_id(value: object, _: object) -> str:
+    id = check_id(_string(value))
+    if ":" in id:
+        raise ValueError("must not contain ':'")
+    return id
+
+
+def _member(cls: type[StrEnum], *, but: Collection[StrEnum] = ()) -> Callable[[object, object], StrEnum]:
+    members = {member.value: member for member in cls if member not in but}
+
+    def check(value: object, _: object) -> StrEnum:
+        member = members.get(value) if type(value) is str else None
+        if member is None:
+            raise ValueError(f"expected one of {', '.join(members)}, got {_named(value)}")
+        return member
+
+    return check
+
+
+def _named(value: object) -> str:
+    """Describe a value of JSON in a message: short ones literally, others by their type."""
+    names = {dict: "an object", list: "an array", type(None): "null", bool: "a boolean"}
+    return names.get(type(value)) or repr(value)[:80]
+
+
+# --- Records --------------------------------------------------------------------------------------
+
+
+def _structure_attrs(cls: type) -> Callable[[object, object], object]:
+    overrides = {a.name: override(rename=_wire_name(a)) for a in attrs.fields(cls)}
+    build: Callable[[object, object], object] = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type,assignment]
+    required = [_wire_name(a) for a in attrs.fields(cls) if a.metadata.get("required")]
+
+    def structure(value: object, _: object) -> object:
+        if type(value) is not dict:
+            raise TypeError(f"expected an object, got {_named(value)}")
+        for name in required:
+            if name not in value:
+                raise KeyError(name)
+        return build(value, cls)
+
+    return structure
+
+
+def _unstructure_attrs(cls: type) -> Callable[[object], dict[str, object]]:
+    overrides = {
+        a.name: override(rename=_wire_name(a), omit_if_default=a.default is None) for a in attrs.fields(cls)
+    }
+    return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+
+
+def _structure_value(value: object, _: object) -> Value:
+    if value is None or value == {}:
+        return EMPTY
+    return cast(Value, _value_fields(value, Value))
+
+
+def _structure_mapping(value: object, _: object) -> Mapping[str, str]:
+    if type(value) is not dict:
+        raise TypeError(f"expected an object, got {_named(value)}")
+    for key, item in value.items():
+        if type(item) is not str:
+            raise TypeError(f"expected a string at {key!r}, got {_named(item)}")
+    return cast(Mapping[str, str], value)
+
+
+def _structure_sequence(kind: object) -> Callable[[object, object], Sequence[object]]:
+    (item_type,) = get_args(kind)
+    structure_item = converter.get_structure_hook(item_type)
+
+    def structure(value: object, _: object) -> Sequence[object]:
+        if type(value) is not list:
+            raise TypeError(f"expected an array, got {_named(value)}")
+        items = []
+        for index, item in enumerate(value):
+            try:
+                items.append(structure_item(item, item_type))
+            except Exception as error:
+                error.add_note(cast(str, IterableValidationNote(f"at index {index}", index, item_type)))
+                raise
+        return items
+
+    return structure
+
+
+def _structure_envelope(kind: object) -> Callable[[object, object], Envelope[RequestData]]:
+    (data_type,) = get_args(kind)
+    allowed = get_args(data_type) or (data_type,)
+    classes = {cls.kind: cls for cls in allowed}
+
+    def structure(value: object, _: object) -> Envelope[RequestData]:
+        if type(value) is not dict:
+            raise TypeError(f"expected an object, got {_named(value)}")
+        cls = classes.get(value.get("kind"))
+        if cls is None:
+            raise ValueError(f"expected the kind {' or '.join(classes)}, got {_named(value.get('kind'))}")
+        return Envelope(_part(value, "head", Head), _part(value, "data", cls))
+
+    return structure
+
+
+def _part(envelope: Mapping[str, object], name: str, cls: type[T]) -> T:
+    if name not in envelope:
+        raise KeyError(name)
+    try:
+        return cast(T, converter.get_structure_hook(cls)(envelope[name], cls))
+    except Exception as error:
+        error.add_note(cast(str, AttributeValidationNote(f"in {name}", name, cls)))
+        raise
+
+
+def _unstructure_envelope(envelope: Envelope[RequestData]) -> dict[str, object]:
+    return {
+        "kind": envelope.data.kind,
+        "head": converter.unstructure(envelope.head),
+        "data": converter.unstructure(envelope.data),
+    }
+
+
+def _structure_reply(value: object, _: object) -> Reply:
+    """Read the reply that a fence wraps: its data is of the class that its kind says."""
+    if type(value) is not dict:
+        raise TypeError(f"expected an object, got {_named(value)}")
+    kind = _string(value.get("kind"))
+    cls = REQUESTS.get(kind)
+    if cls is None:
+        raise ValueError(f"unknown kind {kind!r}")
+    head = _part(value, "head", ReplyHead)
+    data = _string(value.get("data")) if head.status >= 400 else _part(value, "data", cls.reply)
+    return Reply(kind, head, data)
+
+
+def _unstructure_reply(reply: Reply) -> dict[str, object]:
+    return {
+        "kind": reply.kind,
+        "head": {"corrId": reply.head.corr_id, "status": reply.head.status, "version": reply.head.version},
+        "data": reply.data if reply.is_error else converter.unstructure(reply.data),
+    }
+
+
+def _origin(kind: object) -> object:
+    return get_origin(kind)
+
+
+def _is_exactly(annotated: object) -> Callable[[object], bool]:
+    return lambda kind: _origin(kind) is Annotated and kind == annotated
+
+
+converter = Converter(detailed_validation=True)
+converter.register_structure_hook_factory(attrs.has, _structure_attrs)
+converter.register_unstructure_hook_factory(attrs.has, _unstructure_attrs)
+converter.register_structure_hook(str, _string)
+converter.register_structure_hook(int, _integer(-MAX_MILLIS - 1, MAX_MILLIS))
+converter.register_structure_hook_func(lambda t: _origin(t) is Mapping, _structure_mapping)
+converter.register_structure_hook_factory(lambda t: _origin(t) is Sequence, _structure_sequence)
+converter.register_structure_hook_factory(lambda t: _origin(t) is Envelope, _structure_envelope)
+converter.register_unstructure_hook_func(lambda t: (_origin(t) or t) is Envelope, _unstructure_envelope)
+converter.register_structure_hook(Reply, _structure_reply)
+converter.register_unstructure_hook(Reply, _unstructure_reply)
+converter.register_structure_hook(PromiseState, _member(PromiseState))
+converter.register_structure_hook(TaskState, _member(TaskState))
+_SCALARS: Final = {
+    Id: _id,
+    ScheduleId: _schedule_id,
+    Millis: _integer(0, MAX_MILLIS),
+    PositiveMillis: _integer(1, MAX_MILLIS),
+    Version: _integer(0, MAX_MILLIS),
+    Limit: _integer(1, MAX_LIMIT),
+    SettledState: _member(PromiseState, but={PromiseState.PENDING, PromiseState.TIMEDOUT}),
+}
+for _annotated, _hook in _SCALARS.items():
+    converter.register_structure_hook_func(_is_exactly(_annotated), _hook)
+_value_fields = _structure_attrs(Value)
+converter.register_structure_hook(Value, _structure_value)
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+def _describe(error: BaseException, path: str) -> str:
+    """Say in one line what is wrong, and where: the first error that was found, with its path."""
+    path += _location(error)
+    if isinstance(error, BaseValidationError):
+        return _describe(error.exceptions[0], path)
+    if isinstance(error, KeyError):
+        field = f".{error.args[0]}"
+        return "missing field " + (path.removesuffix(field) + field).removeprefix(".")
+    return f"{path.removeprefix('.') or 'the envelope'}: {error}"
+
+
+def _location(error: BaseException) -> str:
+    parts: list[str] = []
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            parts.append("." + _camel_case(note.name))
+        elif isinstance(note, IterableValidationNote):
+            parts.append(f"[{note.index}]")
+    return "".join(reversed(parts))
+
+
+# --- Whole envelopes ------------------------------------------------------------------------------
+
+
+def decode_request(body: bytes) -> Envelope[Request]:
+    """Read a request.
+
+    Raises:
+        ProtocolError: it is no request of this protocol (status 400). What could be read of kind and corrId
+            is in the error, to be echoed.
+    """
+    try:
+        wire = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(f"the body is no JSON: {error}") from None
+    return request_from_wire(wire)
+
+
+def request_from_wire(wire: object) -> Envelope[Request]:
+    """Read a request that is already decoded from JSON. Raises as `decode_request`."""
+    if type(wire) is not dict:
+        raise ProtocolError(f"the envelope: expected an object, got {_named(wire)}")
+    kind = wire.get("kind")
+    head = wire.get("head")
+    corr_id = head.get("corrId") if type(head) is dict else None
+    known = {"kind": kind if type(kind) is str else "", "corr_id": corr_id if type(corr_id) is str else ""}
+    cls = REQUESTS.get(kind) if type(kind) is str else None
+    if cls is None:
+        raise ProtocolError(
+            f"kind: unknown kind {_named(kind)}" if "kind" in wire else "missing field kind", **known
+        )
+    try:
+        envelope = Envelope(_part(wire, "head", Head), _part(wire, "data", cls))
+    except Exception as error:
+        raise ProtocolError(_describe(error, ""), **known) from error
+    if envelope.head.version != PROTOCOL_VERSION:
+        raise ProtocolError(
+            f"head.version: {envelope.head.version!r} is not supported, this server speaks {PROTOCOL_VERSION}",
+            **known,
+        )
+    return envelope
+
+
+def encode_request(envelope: Envelope[Request]) -> bytes:
+    """Write a request."""
+    return orjson.dumps(_unstructure_envelope(envelope))
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Write a reply."""
+    return orjson.dumps(_unstructure_reply(reply))
+
+
+def decode_reply(body: bytes, request: Envelope[Request]) -> Reply:
+    """Read the reply to `request`.
+
+    Raises:
+        ProtocolError: it is no reply, or the reply to something else.
+    """
+    try:
+        wire = orjson.loads(body)
+        reply = _structure_reply(wire, Reply)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(f"the reply is no JSON: {error}") from None
+    except Exception as error:
+        raise ProtocolError(f"the reply to {request.kind}: {_describe(error, '')}") from error
+    if reply.kind != request.kind or reply.head.corr_id != request.head.corr_id:
+        raise ProtocolError(f"the reply to {request.kind} belongs to another request ({reply.kind})")
+    return reply
+
+
+def message_to_wire(message: Message) -> dict[str, object]:
+    """Write a message, as JSON decoded."""
+    if isinstance(message, Execute):
+        return {
+            "kind": message.kind,
+            "head": {"serverUrl": message.server_url},
+            "data": {"task": {"id": message.id, "version": message.version}},
+        }
+    return {"kind": message.kind, "head": {}, "data": {"promise": converter.unstructure(message.promise)}}
+
+
+def decode_message(body: str | bytes) -> Message:
+    """Read a message.
+
+    Raises:
+        ProtocolError: it is no message that we know.
+    """
+    try:
+        wire = orjson.loads(body)
+        data = wire["data"]
+        if wire["kind"] == Execute.kind:
+            return converter.structure({**data["task"], **wire["head"]}, Execute)
+        if wire["kind"] == Unblock.kind:
+            return converter.structure(data, Unblock)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(f"the message is no JSON: {error}") from None
+    except (KeyError, TypeError, AttributeError, BaseValidationError) as error:
+        raise ProtocolError(f"the message is malformed: {_describe(error, '')}") from error
+    raise ProtocolError(f"the message is of the unknown kind {_named(wire['kind'])}")

@@ -1,0 +1,1 @@
+"""A reference server for the Resonate protocol, on anyio."""
