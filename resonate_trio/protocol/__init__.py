@@ -25,7 +25,12 @@ from ._envelope import (
     ReplyHead as ReplyHead,
 )
 from ._errors import ProtocolError as ProtocolError
-from ._ids import MAX_ID_LENGTH as MAX_ID_LENGTH, extends as extends, origin_of as origin_of
+from ._ids import (
+    MAX_ID_LENGTH as MAX_ID_LENGTH,
+    check_id as check_id,
+    extends as extends,
+    origin_of as origin_of,
+)
 from ._messages import Execute as Execute, Message as Message, Unblock as Unblock
 from ._records import (
     EMPTY as EMPTY,

@@ -57,6 +57,12 @@ def _integer(low: int, high: int) -> Callable[[object, object], int]:
     return check
 
 
+def _boolean(value: object, _: object) -> bool:
+    if type(value) is not bool:
+        raise TypeError(f"expected a boolean, got {_named(value)}")
+    return value
+
+
 def _id(value: object, _: object) -> str:
     return check_id(_string(value))
 
@@ -107,7 +113,8 @@ def _structure_attrs(cls: type) -> Callable[[object, object], object]:
 
 def _unstructure_attrs(cls: type) -> Callable[[object], dict[str, object]]:
     overrides = {
-        a.name: override(rename=_wire_name(a), omit_if_default=a.default is None) for a in attrs.fields(cls)
+        a.name: override(rename=_wire_name(a), omit_if_default=a.default is None or a.default is True)
+        for a in attrs.fields(cls)
     }
     return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
 
@@ -214,6 +221,7 @@ converter.register_structure_hook_factory(attrs.has, _structure_attrs)
 converter.register_unstructure_hook_factory(attrs.has, _unstructure_attrs)
 converter.register_structure_hook(str, _string)
 converter.register_structure_hook(int, _integer(-MAX_MILLIS - 1, MAX_MILLIS))
+converter.register_structure_hook(bool, _boolean)
 converter.register_structure_hook_func(lambda t: _origin(t) is Mapping, _structure_mapping)
 converter.register_structure_hook_factory(lambda t: _origin(t) is Sequence, _structure_sequence)
 converter.register_structure_hook_factory(lambda t: _origin(t) is Envelope, _structure_envelope)
@@ -297,7 +305,7 @@ def request_from_wire(wire: object) -> Envelope[Request]:
         raise ProtocolError(_describe(error, ""), **known) from error
     if envelope.head.version != PROTOCOL_VERSION:
         raise ProtocolError(
-            f"head.version: {envelope.head.version!r} is not supported, this server speaks {PROTOCOL_VERSION}",
+            f"head.version: {envelope.head.version!r} is not supported, this is {PROTOCOL_VERSION}",
             **known,
         )
     return envelope

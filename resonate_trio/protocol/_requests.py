@@ -155,13 +155,18 @@ class TaskAcquire:
 @final
 @frozen
 class TaskFence:
-    """Create or settle a promise if, and only if, the task is still held at this version."""
+    """Create or settle a promise if, and only if, the task is still held at this version.
+
+    With `preload` false the reply comes without promises sent ahead. A worker that has all of them asks for
+    that: otherwise n steps in a row would cost n² promises. (An extension; other servers send them anyway.)
+    """
 
     kind: ClassVar[str] = "task.fence"
     reply: ClassVar[type] = Fenced
     id: Id
     version: Version
     action: Envelope[PromiseCreate | PromiseSettle]
+    preload: bool = True
 
 
 @final

@@ -5,7 +5,7 @@ what was changed in it as plain data (`Changes`), which a store then applies in 
 does I/O, knows a clock, or knows which store is below.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, final
 
 from attrs import define, field, frozen
@@ -48,14 +48,34 @@ class Dispatch:
 @final
 @frozen
 class Due:
-    """What is due by some instant: ids of pending promises, of tasks and of schedules, earliest first."""
+    """What is due: pending promises, tasks and schedules, each as (instant, id), earliest first."""
 
-    promises: Sequence[str] = ()
-    tasks: Sequence[str] = ()
-    schedules: Sequence[str] = ()
+    promises: Sequence[tuple[int, str]] = ()
+    tasks: Sequence[tuple[int, str]] = ()
+    schedules: Sequence[tuple[int, str]] = ()
 
     def __bool__(self) -> bool:
         return bool(self.promises or self.tasks or self.schedules)
+
+
+def promise_due_at(promise: Promise) -> int | None:
+    """Return the instant at which the server settles the promise by itself."""
+    return promise.timeout_at if promise.is_pending else None
+
+
+def task_due_at(task: TaskRecord) -> int | None:
+    """Return the instant at which the server dispatches the task or ends its lease."""
+    return task.due_at
+
+
+def schedule_due_at(schedule: Schedule) -> int | None:
+    """Return the instant at which the schedule creates its next promise."""
+    return schedule.next_run_at
+
+
+def matches(record_tags: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Tell whether a record carries all of `tags`."""
+    return all(record_tags.get(name) == value for name, value in tags.items())
 
 
 class View(Protocol):
@@ -82,14 +102,23 @@ class View(Protocol):
     def scan_promises(self, after: str, tags: Mapping[str, str]) -> Iterator[Promise]:
         """Yield the promises that carry all `tags` and whose id is greater than `after`, ordered by id."""
 
-    def scan_tasks(self, after: str) -> Iterator[TaskRecord]:
-        """Yield the tasks whose id is greater than `after`, ordered by id."""
+    def scan_tasks(self, after: str, state: TaskState | None = None) -> Iterator[TaskRecord]:
+        """Yield the tasks (those stored in `state`) whose id is greater than `after`, ordered by id."""
 
     def scan_schedules(self, after: str, tags: Mapping[str, str]) -> Iterator[Schedule]:
         """Yield the schedules whose promises carry all `tags`, ordered by id, from after `after`."""
 
     def due(self, now: int, limit: int) -> Due:
-        """Return what is due by `now`, at most `limit` of each kind: `timeout_at`, `due_at`, `next_run_at` <= now."""
+        """Return what is due by `now`, at most `limit` of each kind."""
+
+    def execute(self, task_id: str) -> Dispatch | None:
+        """Return the message to a worker that waits for its delivery."""
+
+    def executes(self) -> Iterable[tuple[str, Dispatch]]:
+        """Return all messages to workers that wait, by task."""
+
+    def unblocks(self) -> Iterable[tuple[str, str]]:
+        """Return (promise, address) of all notices to listeners that wait, ordered."""
 
 
 @final
@@ -98,7 +127,8 @@ class Changes:
     """What a turn of the machine changed, to be stored by one commit.
 
     Of pairs, True means added and False removed. `executes` maps a task to its message, or to None when it
-    must no longer be sent. With `reset` everything stored before is dropped first.
+    must no longer be sent. With `reset` everything stored before is dropped first. `now` is the highest
+    instant of the turn; a store keeps the highest of all, so that the clock never goes back.
     """
 
     promises: dict[str, Promise] = field(factory=dict)
@@ -109,3 +139,17 @@ class Changes:
     executes: dict[str, Dispatch | None] = field(factory=dict)  # by task
     unblocks: dict[tuple[str, str], bool] = field(factory=dict)  # (promise, address)
     reset: bool = False
+    now: int = 0
+
+    @property
+    def is_durable(self) -> bool:
+        """Tell whether anything must reach the disk. Messages to workers need not: they are sent again."""
+        return bool(
+            self.promises
+            or self.tasks
+            or self.schedules
+            or self.callbacks
+            or self.listeners
+            or self.unblocks
+            or self.reset
+        )

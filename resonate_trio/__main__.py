@@ -1,0 +1,5 @@
+"""`python -m resonate_trio`: the command `resonate-trio`."""
+
+from resonate_trio.cli import main
+
+main()

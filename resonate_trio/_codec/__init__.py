@@ -1,0 +1,3 @@
+"""Python values, calls and errors as the payloads that promises hold, and back; no I/O."""
+
+from ._codec import Call as Call, Codec as Codec

@@ -1,0 +1,114 @@
+"""The context: the first argument of a durable function."""
+
+import math
+from typing import Any, Self, TypeVar, final
+
+from resonate_trio._errors import UsageError
+from resonate_trio._execution import Execution
+from resonate_trio._ids import Lineage
+from resonate_trio._instrument import InvocationKind
+from resonate_trio._options import NO_OPTIONS
+from resonate_trio.protocol import PromiseCreate, tags
+
+from ._calls import Calls
+from ._frame import Frame
+from ._handle import Handle
+from ._nursery import NurseryManager
+from ._scope import Scope
+
+T = TypeVar("T")
+
+
+@final
+class Context(Calls):
+    """What a durable function invokes others with. It is passed by the runtime as the first argument.
+
+    Invocations that are made through the context itself belong to the function: it does not end before they have.
+    One that failed raises where its handle is awaited; one that nobody awaited raises at the end of the function,
+    in an ExceptionGroup.
+
+    Attributes:
+        id: the id of this invocation.
+    """
+
+    __resonate_context__ = True  # by this the registry, which lies below, knows the class in a signature
+
+    def __init__(self, execution: Execution, lineage: Lineage, timeout_at: int) -> None:
+        self.id = lineage.id
+        super().__init__(Scope(Frame(execution, lineage, timeout_at, Context)), NO_OPTIONS)
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.id!r}>"
+
+    @classmethod
+    def of_task(cls, execution: Execution) -> Self:
+        """Return the context of the function that a task executes."""
+        promise = execution.promise
+        return cls(execution, Lineage.of(promise.id, promise.tags), promise.timeout_at)
+
+    def open_nursery(self) -> NurseryManager:
+        """Open a durable nursery: `async with ctx.open_nursery() as nursery`.
+
+        The end of the block waits for all invocations made through `nursery`; the task is suspended meanwhile, if
+        they run elsewhere. See `Nursery` for failures.
+        """
+        return NurseryManager(self._scope, self._options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep durably: through suspension, crashes and restarts, until `seconds` after the first run came here.
+
+        Args:
+            seconds: 0 or more. A sleep ends at the deadline of the function at the latest.
+
+        Raises:
+            UsageError: `seconds` is negative or no number.
+        """
+        self._frame.check_task("ctx.sleep()")
+        if math.isnan(seconds) or seconds < 0:
+            raise UsageError(f"ctx.sleep({seconds!r}): the seconds to sleep are a number, 0 or greater")
+        request = self._latent("timer", tags.TIMER, "sleep", seconds)
+        await self._frame.execution.create(request)
+        await self._frame.execution.wait([request.id])
+
+    async def promise(
+        self, result_type: type[T] | Any = object, *, expires_after: float | None = None
+    ) -> Handle[T]:
+        """Create a promise that someone outside settles, and return its handle once it is stored.
+
+        Its `id` is what to hand out: `client.promises.resolve(id, value)` or `.reject(id, error)` settles it.
+        `await handle` waits for that; the task is suspended meanwhile.
+
+        Args:
+            result_type: what the value is read as.
+            expires_after: seconds after which awaiting it raises InvocationTimedOut; at the function's own
+                deadline at the latest.
+        """
+        self._frame.check_task("ctx.promise()")
+        request = self._latent("external", tags.EXTERNAL, "promise", expires_after)
+        await self._frame.execution.create(request)
+        return Handle(self._frame, request.id, "promise", result_type)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Tell whether no durable call was made so far, so that the function may be tried again."""
+        return self._frame.is_leaf
+
+    async def close(self, error: Exception | None) -> None:
+        """Wait for all that belongs to the function. The runtime calls this when the function has ended.
+
+        Raises:
+            ExceptionGroup: failures that nobody has awaited, after `error` if there is one.
+        """
+        self._frame.check_task("the end of the function")
+        failures = await self._scope.join(awaited_ones_too=False)
+        if failures:
+            own = [] if error is None else [error]
+            raise ExceptionGroup(f"{len(failures)} failed in {self.id!r} that were not awaited", own + failures)
+
+    def _latent(self, kind: InvocationKind, tag: str, name: str, seconds: float | None) -> PromiseCreate:
+        """Describe a promise that no worker executes, but that this task may await."""
+        frame = self._frame
+        lineage = frame.next_local()
+        frame.runtime.instrument.invoked(lineage.id, kind, name, self.id)
+        wire_tags = {**lineage.tags(), tags.SCOPE: tags.GLOBAL, tag: "true"}
+        return PromiseCreate(lineage.id, frame.child_deadline(seconds), wire_tags)

@@ -1,0 +1,65 @@
+"""Handles: invocations that were started and have not been awaited yet."""
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar, cast, final
+
+from resonate_trio._errors import UsageError
+from resonate_trio._outcome import Outcome
+
+from ._frame import Frame
+
+T = TypeVar("T")
+
+
+@final
+class Handle(Generic[T]):
+    """An invocation inside a durable function. `await handle` gives its result, as often as one likes.
+
+    Only the function that made the invocation may await it. There is no way to ask whether it is done: the answer
+    would depend on the moment, and a replay could not repeat it.
+
+    Attributes:
+        id: the id of the invocation, under which it can be found on the server.
+        name: the function that was invoked.
+    """
+
+    def __init__(self, frame: Frame, id: str, name: str, result_type: object) -> None:
+        self.id = id
+        self.name = name
+        self.was_awaited = False
+        self._frame = frame
+        self._result_type = result_type
+        self._outcome: Outcome | None = None
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.id!r} of {self.name}>"
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._result().__await__()
+
+    @property
+    def value(self) -> T:
+        """Return the result without waiting, once it was awaited or its nursery has closed.
+
+        Raises:
+            Exception: what `await handle` raises.
+            UsageError: it is too early to ask.
+        """
+        if self._outcome is None:
+            raise UsageError(
+                f"handle.value of {self.id!r} ({self.name}) is not known yet: use `await handle`, or read the "
+                f"value after the end of the `async with ctx.open_nursery()` block"
+            )
+        return cast("T", self._outcome.unwrap())
+
+    async def _result(self) -> T:
+        self._frame.check_task(f"await on the handle of {self.name}")
+        await self._frame.execution.wait([self.id])
+        self.was_awaited = True
+        return cast("T", self.read().unwrap())
+
+    def read(self) -> Outcome:
+        """Return the outcome, which the execution must know by now. For the scope that owns this handle."""
+        if self._outcome is None:
+            self._outcome = self._frame.execution.outcome(self.id, self._result_type)
+        return self._outcome

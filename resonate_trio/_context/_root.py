@@ -1,0 +1,20 @@
+"""From a task to the function that it executes."""
+
+from resonate_trio._execution import Execution, Work
+
+from ._context import Context
+
+
+def root_work(execution: Execution) -> Work:
+    """Find the function that the promise of a task names, and fit its arguments to the annotations.
+
+    Raises:
+        UnknownFunctionError: this worker does not have it.
+        ArgumentsError: the arguments do not bind to its signature.
+        DecodingError: the call, or an argument, cannot be read.
+    """
+    runtime = execution.runtime
+    call = runtime.codec.decode_call(execution.promise.param)
+    function = runtime.registry.named(call.func, call.version)
+    args, kwargs = function.structure_arguments(call.args, call.kwargs, runtime.codec)
+    return Work(function, args, kwargs, lambda: Context.of_task(execution))

@@ -1,0 +1,81 @@
+"""Waiting for promises from the ephemeral world: listeners, and the `unblock` messages that answer them."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import final
+
+import anyio
+
+from ._errors import PromiseNotFoundError
+from ._transport import Link, accepted
+from .protocol import PollAddress, Promise, PromiseRegisterListener, PromiseReply, origin_of
+
+
+@final
+class _Waiter:
+    """Those who wait for one promise."""
+
+    def __init__(self) -> None:
+        self.settled = anyio.Event()
+        self.promise: Promise | None = None
+        self.count = 0
+
+
+@final
+class Listeners:
+    """Waits for promises. The address is that of this process; its messages must reach `settle`."""
+
+    def __init__(self, link: Link, address: PollAddress) -> None:
+        self._link = link
+        self._address = str(address)
+        self._waiters: dict[str, _Waiter] = {}
+
+    def __repr__(self) -> str:
+        return f"<Listeners of {self._address}: {len(self._waiters)} waiting>"
+
+    async def wait(self, id: str) -> Promise:
+        """Return the promise `id` once it is settled.
+
+        Raises:
+            PromiseNotFoundError: there is none.
+            ServerUnreachableError: the server could not even be asked. While it is away later, the wait goes on.
+        """
+        with self._waiting(id) as waiter:
+            promise = await self._register(id)
+            if not promise.is_pending:
+                return promise
+            await waiter.settled.wait()
+            if waiter.promise is None:
+                raise RuntimeError("a waiter was woken without its promise")
+            return waiter.promise
+
+    def settle(self, promise: Promise) -> None:
+        """Take the news that a promise is settled."""
+        waiter = self._waiters.get(promise.id)
+        if waiter is not None and not promise.is_pending:
+            waiter.promise = promise
+            waiter.settled.set()
+
+    async def refresh(self) -> None:
+        """Ask again about all that is waited for: messages may have been lost with a connection."""
+        for id in list(self._waiters):
+            if id in self._waiters:
+                self.settle(await self._register(id))
+
+    @contextmanager
+    def _waiting(self, id: str) -> Generator[_Waiter]:
+        waiter = self._waiters.setdefault(id, _Waiter())
+        waiter.count += 1
+        try:
+            yield waiter
+        finally:
+            waiter.count -= 1
+            if not waiter.count and self._waiters.get(id) is waiter:
+                del self._waiters[id]
+
+    async def _register(self, id: str) -> Promise:
+        request = PromiseRegisterListener(id, self._address)
+        reply = await self._link.ask(request, origin=origin_of(id))
+        if reply.status == 404:
+            raise PromiseNotFoundError(id)
+        return accepted(reply, PromiseReply).promise

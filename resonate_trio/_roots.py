@@ -1,0 +1,109 @@
+"""Invocations from the ephemeral world: each is the root of a call graph, under an id that the caller chooses."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast, final
+
+from attrs import frozen
+
+from ._clock import deadline_ms
+from ._codec import Codec
+from ._errors import PromiseNotFoundError
+from ._ids import Dialect, Lineage
+from ._listeners import Listeners
+from ._options import Options
+from ._outcome import outcome_of
+from ._registry import Registry
+from ._targets import remote_call
+from ._transport import Link, accepted
+from .protocol import Promise, PromiseCreate, PromiseGet, PromiseReply, origin_of
+
+T = TypeVar("T")
+
+
+@final
+class RootHandle(Generic[T]):
+    """An invocation seen from outside. Awaiting it gives its result, as often as one likes.
+
+    Attributes:
+        id: the id of the invocation.
+    """
+
+    def __init__(self, roots: "Roots", promise: Promise, result_type: object) -> None:
+        self.id = promise.id
+        self._roots = roots
+        self._promise = promise
+        self._result_type = result_type
+
+    def __repr__(self) -> str:
+        return f"<RootHandle {self.id!r} {self._promise.state}>"
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.result().__await__()
+
+    async def result(self) -> T:
+        """Wait for the result and return it.
+
+        Cancelling this wait leaves the invocation alone.
+
+        Raises:
+            Exception: what the function raised, rebuilt, or RemoteError.
+            InvocationTimedOut: its deadline passed first.
+            InvocationCancelled: it was cancelled.
+            DecodingError: its result does not fit the type that was asked for.
+        """
+        if self._promise.is_pending:
+            self._promise = await self._roots.listeners.wait(self.id)
+        return cast("T", outcome_of(self._promise, self._result_type, self._roots.codec).unwrap())
+
+    async def done(self) -> bool:
+        """Ask the server whether the invocation has ended."""
+        if self._promise.is_pending:
+            self._promise = await self._roots.read(self.id)
+        return not self._promise.is_pending
+
+
+@final
+@frozen
+class Roots:
+    """Creates root invocations, and waits for them."""
+
+    link: Link
+    listeners: Listeners
+    codec: Codec
+    registry: Registry
+    group: str | None
+    dialect: Dialect
+
+    async def invoke(
+        self,
+        id: str,
+        fn: Callable[..., object] | str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        options: Options,
+    ) -> RootHandle[object]:
+        """Create the invocation `id`, or find it, and return its handle once it is stored."""
+        create, result_type = self.request(id, fn, args, kwargs, options)
+        promise = accepted(await self.link.ask(create, origin=id), PromiseReply).promise
+        return RootHandle(self, promise, result_type)
+
+    def request(
+        self,
+        id: str,
+        fn: Callable[..., object] | str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        options: Options,
+    ) -> tuple[PromiseCreate, object]:
+        """Return the request that creates the invocation `id`, and the type of its result."""
+        lineage = Lineage.root(id, self.dialect)
+        remote = remote_call(self.registry, self.group, options, fn, args, kwargs)
+        timeout_at = deadline_ms(self.link.transport.clock.now_ms(), remote.timeout)
+        return remote.to_create(id, timeout_at, lineage.tags(), self.codec), remote.result_type
+
+    async def read(self, id: str) -> Promise:
+        """Return the promise `id` as it is now. Raises PromiseNotFoundError."""
+        reply = await self.link.ask(PromiseGet(id), origin=origin_of(id))
+        if reply.status == 404:
+            raise PromiseNotFoundError(id)
+        return accepted(reply, PromiseReply).promise

@@ -1,0 +1,29 @@
+"""What every source of messages does."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, final
+
+from attrs import frozen
+
+from resonate_trio.protocol import Message
+
+
+@final
+@frozen
+class Connected:
+    """The source is connected (again): messages that were sent meanwhile may have been lost."""
+
+
+Event = Connected | Message
+
+
+class Source(Protocol):
+    """Yields what a server sends to one process."""
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Return the events, for as long as the context lasts.
+
+        A lost connection is opened again, for ever, with backoff. An iterator that is not asked takes nothing
+        from the server.
+        """

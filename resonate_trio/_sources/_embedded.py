@@ -1,0 +1,35 @@
+"""Messages from an engine in this process."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, final
+
+from ._base import Connected, Event
+
+if TYPE_CHECKING:
+    from server_ref.engine import Engine
+
+
+@final
+class EmbeddedSource:
+    """Yields what an open engine sends to one process."""
+
+    def __init__(self, engine: "Engine", group: str, pid: str) -> None:
+        self._engine = engine
+        self._group = group
+        self._pid = pid
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedSource {self._group}/{self._pid}>"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[AsyncIterator[Event]]:
+        """Return the events, for as long as the context lasts."""
+        async with aclosing(self._events()) as events:
+            yield events
+
+    async def _events(self) -> AsyncGenerator[Event, None]:
+        async with self._engine.connect(self._group, self._pid) as messages:
+            yield Connected()
+            async for message in messages:
+                yield message

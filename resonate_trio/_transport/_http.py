@@ -1,0 +1,77 @@
+"""Envelopes over HTTP: one POST each, by httpx."""
+
+from typing import Self, final
+
+import anyio
+import httpx
+
+from resonate_trio._backoff import describe
+from resonate_trio._clock import Clock, SystemClock
+from resonate_trio._sources import PollSource
+from resonate_trio.protocol import Envelope, ProtocolError, Reply, Request, decode_reply, encode_request
+
+from ._base import Unreachable
+
+# More requests at a time than this gain nothing on one server, and httpcore's pool looks at every waiting
+# request whenever a connection becomes free, which is quadratic in a fan-out of thousands.
+MAX_IN_FLIGHT = 16
+CONNECT_TIMEOUT = 5.0
+REPLY_TIMEOUT = 30.0
+
+
+@final
+class HttpTransport:
+    """Carries requests to the server at `url`."""
+
+    shares_fate = False
+
+    def __init__(self, url: str, *, token: str | None = None, clock: Clock | None = None) -> None:
+        self.name = url
+        self.clock: Clock = clock or SystemClock()
+        self._token = token
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"<HttpTransport {self.name} {'open' if self._client else 'closed'}>"
+
+    async def __aenter__(self) -> Self:
+        self._limiter = anyio.CapacityLimiter(MAX_IN_FLIGHT)
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(REPLY_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT),
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with anyio.CancelScope(shield=True):  # closes sockets, waits for nobody
+                await client.aclose()
+
+    async def send(self, request: Envelope[Request]) -> Reply:
+        """Send one request, wait for the reply. Raises Unreachable."""
+        client, limiter = self._client, self._limiter
+        if client is None or limiter is None:
+            raise RuntimeError(f"{self!r} is not open")
+        async with limiter:
+            try:
+                response = await client.post(
+                    self.name + "/",
+                    content=encode_request(request),
+                    headers={"content-type": "application/json"},
+                )
+            except httpx.TransportError as error:
+                raise Unreachable(describe(error)) from error
+        try:
+            return decode_reply(response.content, request)
+        except ProtocolError as error:
+            if response.status_code >= 500:  # a proxy, or a server that is going down: not an envelope
+                raise Unreachable(f"HTTP status {response.status_code}") from error
+            raise
+
+    def source(self, group: str, pid: str) -> PollSource:
+        """Return the long poll of this process."""
+        if self._client is None:
+            raise RuntimeError(f"{self!r} is not open")
+        return PollSource(self._client, self.name, group, pid, token=self._token)

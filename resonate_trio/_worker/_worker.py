@@ -1,0 +1,242 @@
+"""One worker: takes tasks of its group, and runs as many at a time as it has seats.
+
+A suspended execution leaves its seat and is parked; it gets another when its task comes back.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import final
+
+import trio
+
+from resonate_trio._clock import FOREVER_MS
+from resonate_trio._context import root_work
+from resonate_trio._errors import ResonateError, ServerUnreachableError
+from resonate_trio._execution import Ending, Execution, HeldTask, Lease, LeaseLost, Runtime
+from resonate_trio._transport import accepted
+from resonate_trio.protocol import Acquired, Execute, Promise, Task, TaskAcquire, origin_of
+
+from ._heartbeat import Heartbeat
+from ._options import WorkerOptions
+
+logger = logging.getLogger("resonate_trio.worker")
+
+NOT_FOR_US = frozenset({404, 409})
+# How long a task that is given up may take to be released. The lease ends it anyway.
+RELEASE_TIMEOUT = 2.0
+
+
+@final
+class Worker:
+    """Runs tasks. `run` must be running while anything else is called."""
+
+    def __init__(self, runtime: Runtime, options: WorkerOptions, *, token: str | None) -> None:
+        self._runtime = runtime
+        self._options = options
+        transport = runtime.link.transport
+        # A server in this process cannot outlive us, so its leases need no end and no heartbeat.
+        self._shares_fate = transport.shares_fate
+        self._heartbeat = (
+            None
+            if self._shares_fate
+            else Heartbeat(transport.name, token=token, pid=options.pid, lease=options.lease)
+        )
+        self._nursery: trio.Nursery | None = None
+        self._seats = trio.Semaphore(options.capacity)
+        self._seated: set[Execution] = set()
+        self._active: dict[str, Execution] = {}  # held, or being suspended
+        self._parked: dict[str, Execution] = {}  # the one that waits longest first
+        self._early: dict[str, Execute] = {}  # messages that overtook the reply to a suspension
+        self._taking: set[tuple[str, int]] = set()
+        self._is_draining = False
+        self._jobs = 0
+        self._quiet = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Worker {self._options.pid}: {len(self._active)} active, {len(self._parked)} parked>"
+
+    @property
+    def ttl_ms(self) -> int:
+        """How long a lease lasts on the server."""
+        return FOREVER_MS if self._shares_fate else round(self._options.lease * 1000)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run tasks until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            if self._heartbeat is not None:
+                self._nursery.start_soon(self._heartbeat.run)
+                self._nursery.start_soon(self._watch_leases)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def receive(self, message: Execute) -> None:
+        """Take a task that the server offers, when there is a seat."""
+        key = (message.id, message.version)
+        if self._is_draining or key in self._taking or self._is_old(message):
+            return
+        self._taking.add(key)
+        self._start(self._take, message)
+
+    def start(self, acquired: Acquired, asked_at: float) -> None:
+        """Run a task that was acquired already: at once, whatever the seats."""
+        held = self._hold(acquired.task, asked_at)
+        self._start(self._execute, held, acquired.promise, acquired.preload)
+
+    async def drain(self) -> None:
+        """Take nothing new, give running functions their grace, and release what is left then."""
+        self._is_draining = True
+        for execution in list(self._parked.values()):
+            execution.drop("the worker is closing")
+        with trio.move_on_after(self._options.grace):
+            await self._until_quiet()
+        for execution in list(self._active.values()):
+            execution.drop("the worker is closing")
+        await self._until_quiet()
+
+    # --- Taking tasks -----------------------------------------------------------------------------
+
+    def _is_old(self, message: Execute) -> bool:
+        active = self._active.get(message.id)
+        if active is None:
+            return False
+        if message.version < active.held.version:
+            return True  # offered again before our acquisition was known
+        if active.is_suspending:
+            self._early[message.id] = message
+            return True
+        # Offered at the version that we hold: our lease has ended, whatever our clock says.
+        active.drop("the lease is over", Ending.LOST)
+        return False
+
+    async def _take(self, message: Execute) -> None:
+        await self._seats.acquire()
+        seat_is_free = True
+        try:
+            asked_at = trio.current_time()
+            acquired = None if self._is_draining else await self._acquire(message)
+            self._taking.discard((message.id, message.version))
+            if acquired is None:
+                return
+            seat_is_free = False
+        finally:
+            if seat_is_free:
+                self._seats.release()
+        held = self._hold(acquired.task, asked_at)
+        parked = self._parked.pop(message.id, None)
+        if parked is not None and parked.held.version == message.version:
+            self._active[message.id] = parked
+            self._seated.add(parked)
+            parked.resume(held, acquired.preload)
+            return
+        if parked is not None:
+            parked.drop("the task went on elsewhere")
+        await self._execute(held, acquired.promise, acquired.preload, seated=True)
+
+    async def _acquire(self, message: Execute) -> Acquired | None:
+        request = TaskAcquire(message.id, message.version, self._options.pid, self.ttl_ms)
+        try:
+            reply = await self._runtime.link.ask(request, origin=origin_of(message.id))
+        except ServerUnreachableError:
+            return None  # logged; the server offers it again when it is back
+        return None if reply.status in NOT_FOR_US else accepted(reply, Acquired)
+
+    def _hold(self, task: Task, asked_at: float) -> HeldTask:
+        lease = Lease(math.inf if self._shares_fate else asked_at + self._options.lease)
+        held = HeldTask(self._runtime.link, task, lease)
+        if self._heartbeat is not None:
+            self._heartbeat.add(held)
+        return held
+
+    def _let_go(self, held: HeldTask) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.remove(held)
+
+    # --- Running them -----------------------------------------------------------------------------
+
+    async def _execute(
+        self, held: HeldTask, promise: Promise, preload: Sequence[Promise], *, seated: bool = False
+    ) -> None:
+        execution = Execution(self._runtime, held, promise, preload, on_park=self._park)
+        self._active[promise.id] = execution
+        if seated:
+            self._seated.add(execution)
+        try:
+            ending = await execution.run(root_work)
+            if ending is Ending.DROPPED and not execution.is_parked:
+                await self._release(execution.held)
+        finally:
+            self._forget(execution)
+        if ending is Ending.FULFILLED:
+            self._runtime.instrument.task_finished(promise.id, str(execution.settled_as))
+        else:
+            logger.info("the execution of %r ended: %s", promise.id, execution.reason)
+            self._runtime.instrument.task_dropped(promise.id, execution.reason)
+
+    async def _release(self, held: HeldTask) -> None:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + RELEASE_TIMEOUT):
+            try:
+                await held.release()
+            except (LeaseLost, ResonateError) as error:
+                logger.info("%r was not released: %s", held.id, error)
+
+    def _park(self, execution: Execution) -> None:
+        """Keep a suspended execution, within limits. The execution calls this when it is suspended."""
+        id = execution.promise.id
+        self._unseat(execution)
+        self._let_go(execution.held)
+        del self._active[id]
+        self._parked[id] = execution
+        limit = 0 if self._is_draining else self._options.max_parked
+        while len(self._parked) > limit:
+            oldest = next(iter(self._parked))
+            self._parked.pop(oldest).drop("suspended, and dropped from memory")
+        early = self._early.pop(id, None)
+        if early is not None:
+            self.receive(early)
+
+    def _forget(self, execution: Execution) -> None:
+        id = execution.promise.id
+        self._unseat(execution)
+        self._let_go(execution.held)
+        for table in (self._active, self._parked):
+            if table.get(id) is execution:
+                del table[id]
+                self._early.pop(id, None)
+
+    def _unseat(self, execution: Execution) -> None:
+        if execution in self._seated:
+            self._seated.remove(execution)
+            self._seats.release()
+
+    async def _watch_leases(self) -> None:
+        """Drop executions whose lease has ended: somebody else may run them now."""
+        while True:
+            ends = [trio.current_time() + self._options.lease]
+            for execution in list(self._active.values()):
+                lease = execution.held.lease
+                if lease.remaining():
+                    ends.append(lease.until)
+                else:
+                    execution.drop("the lease is over", Ending.LOST)
+            await trio.sleep_until(min(ends))
+
+    # --- Jobs: what `drain` waits for -------------------------------------------------------------
+
+    def _start(self, job: Callable[..., Awaitable[None]], *args: object) -> None:
+        assert self._nursery is not None
+        self._jobs += 1
+        self._nursery.start_soon(self._run_job, job, args)
+
+    async def _run_job(self, job: Callable[..., Awaitable[None]], args: Sequence[object]) -> None:
+        try:
+            await job(*args)
+        finally:
+            self._jobs -= 1
+            if not self._jobs:
+                self._quiet.set()
+
+    async def _until_quiet(self) -> None:
+        while self._jobs:
+            self._quiet = trio.Event()
+            await self._quiet.wait()

@@ -1,0 +1,3 @@
+"""The command `resonate-trio`."""
+
+from ._main import main as main

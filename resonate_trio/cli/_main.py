@@ -1,0 +1,15 @@
+"""The command `resonate-trio`. What a subcommand needs is imported when it runs."""
+
+import click
+
+from .serve import dev, serve
+
+
+@click.group()
+@click.version_option(package_name="resonate-trio", message="%(prog)s %(version)s")
+def main() -> None:
+    """Durable execution with structured concurrency."""
+
+
+main.add_command(serve)
+main.add_command(dev)

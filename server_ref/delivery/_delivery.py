@@ -1,0 +1,108 @@
+"""Delivery as the engine sees it: messages go in, keys of what was handed over come out."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import final
+
+import attrs
+import httpx
+
+from resonate_trio.protocol import Execute, PollAddress, PushAddress, TaskState, parse_address
+from server_ref._tasks import open_service_tasks
+from server_ref.machine import Changes, Outgoing, OutgoingKey
+
+from ._poll import Connection
+from ._push import DEFAULTS, Pusher, PushSettings
+from ._router import Router
+
+logger = logging.getLogger(__name__)
+
+
+@final
+class Delivery:
+    """Sends messages by the transport that their address names. Open it with `open_delivery`."""
+
+    def __init__(
+        self,
+        router: Router,
+        pusher: Pusher,
+        handed_over: Callable[[OutgoingKey], None],
+        *,
+        server_url: str,
+    ) -> None:
+        self._router = router
+        self._pusher = pusher
+        self._handed_over = handed_over
+        self._server_url = server_url
+
+    def restore(self, holders: Mapping[str, str], outbox: Iterable[Outgoing]) -> None:
+        """Take over what the store knows: who holds which task, and what waits to be handed over."""
+        for task_id, pid in holders.items():
+            self._router.hold(task_id, pid)
+        self._post(outbox)
+
+    def apply(self, changes: Changes, outbox: Iterable[Outgoing]) -> None:
+        """Follow a turn that was committed: its changes, and the messages that it put into the outbox."""
+        if changes.reset:
+            self._router.clear()
+            self._pusher.clear()
+        for record in changes.tasks.values():
+            self._router.track(record)
+            if record.state is not TaskState.PENDING:
+                self._pusher.withdraw(record.id)
+        self._post(outbox)
+
+    def connect(self, group: str, pid: str) -> Connection:
+        """Take in a worker."""
+        return Connection(self._router, group, pid, self._handed_over)
+
+    def close_connections(self) -> None:
+        """Let all workers go, and take in no more."""
+        self._router.close()
+
+    def _post(self, outbox: Iterable[Outgoing]) -> None:
+        for outgoing in outbox:
+            try:
+                address = parse_address(outgoing.address)
+            except ValueError as error:
+                logger.error("an %s message cannot be delivered: %s", outgoing.message.kind, error)
+                continue
+            self._send(self._signed(outgoing), address)
+
+    def _send(self, outgoing: Outgoing, address: PollAddress | PushAddress) -> None:
+        if isinstance(address, PollAddress):
+            self._router.post(outgoing, address)
+        else:
+            self._pusher.post(outgoing, address)
+
+    def _signed(self, outgoing: Outgoing) -> Outgoing:
+        """Fill in where the server is reached."""
+        if isinstance(outgoing.message, Execute):
+            return attrs.evolve(outgoing, message=attrs.evolve(outgoing.message, server_url=self._server_url))
+        return outgoing
+
+
+@asynccontextmanager
+async def open_delivery(
+    handed_over: Callable[[OutgoingKey], None],
+    *,
+    server_url: str = "",
+    push: PushSettings = DEFAULTS,
+    new_client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient,
+) -> AsyncGenerator[Delivery]:
+    """Open the delivery of messages. At the end all connections are closed and no message is on its way.
+
+    Args:
+        handed_over: called with the key of each message that reached its receiver.
+        server_url: what `execute` messages name as the server.
+        push: how hard messages are pushed by HTTP.
+        new_client: makes the client that pushes them.
+    """
+    async with AsyncExitStack() as resources, open_service_tasks() as tasks:
+        pusher = Pusher(tasks, resources, handed_over, settings=push, new_client=new_client)
+        delivery = Delivery(Router(), pusher, handed_over, server_url=server_url)
+        try:
+            yield delivery
+        finally:
+            delivery.close_connections()

@@ -1,0 +1,277 @@
+"""The loop that runs turns: as few as possible, and none without a reason.
+
+All requests that came in while a turn was being committed are the next turn, so the more is going on, the
+more of them share one sync of the disk. Between turns the loop sleeps until a request comes, until something
+was handed over that the store must know of, or until the next deadline.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar, final
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import attrs
+from attrs import define, field, frozen
+
+from resonate_trio.protocol import Envelope, Execute, Reply, Request, TaskState
+from server_ref.clock import Clock
+from server_ref.machine import Changes, Draft, Outcome, Outgoing, OutgoingKey, Settings, recover, release_all
+from server_ref.store import Store, StoreError
+
+from ._turn import BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, reply_to
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 256
+"""How many requests one turn takes."""
+STORE_RETRY_S: Final = 1.0
+"""After how long what is due is tried again when the store failed."""
+CRASH_RETRY_S: Final = 60.0
+"""After how long what is due is tried again when the machine failed on it."""
+MAX_SLEEP_S: Final = 600.0
+"""How long a sleep is at most: meanwhile the wall clock can be set, or the computer be suspended."""
+
+NO_STORE: Final = "the server could not store this, nothing was changed: try again"
+GOING_DOWN: Final = "the server is going down, nothing was changed: try again"
+CRASHED: Final = "the server failed on this request, nothing was changed; its log says more"
+
+T = TypeVar("T")
+Committed = Callable[[Changes, Sequence[Outgoing]], None]
+"""Told of every turn that was committed: what it changed, and what it put into the outbox."""
+
+
+@final
+@define(eq=False)
+class _Call:
+    """A request, and who waits for its reply."""
+
+    envelope: Envelope[Request]
+    reply: Reply | None = None
+    is_done: anyio.Event = field(factory=anyio.Event)
+
+    def answer(self, reply: Reply) -> None:
+        """Wake the caller. Only the first reply counts."""
+        if self.reply is None:
+            self.reply = reply
+            self.is_done.set()
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer with an error."""
+        self.answer(reply_to(self.envelope, Outcome(status, message)))
+
+
+@final
+@frozen
+class LoopSettings:
+    """What a loop runs with: the machine's settings, and whether debug mode is on."""
+
+    machine: Settings
+    debug: bool
+
+
+@final
+@frozen
+class Recovered:
+    """What a store holds that is also kept in memory: who holds which task, and what waits for delivery."""
+
+    holders: Mapping[str, str]
+    outbox: Sequence[Outgoing]
+
+
+@final
+class TurnLoop:
+    """Runs turns over a store, one at a time. After each, `committed` is told of it."""
+
+    def __init__(self, store: Store, clock: Clock, settings: LoopSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._thread = anyio.CapacityLimiter(1)
+        self._wake = anyio.Event()
+        self._queue: deque[_Call] = deque()
+        self._handed: list[OutgoingKey] = []
+        self._is_hurried = False  # something was handed over that has to be stored
+        self._now = 0
+        self._next_due: int | None = 0
+        self._hold_until = 0.0  # on the event loop's clock: what is due is not tried before
+        self._trouble = ""  # the error of the last turn, so that it is logged once
+        self._is_paused = False
+        self._is_stopping = False
+        self.is_finished = anyio.Event()
+
+    # --- From outside -----------------------------------------------------------------------------
+
+    async def submit(self, envelope: Envelope[Request]) -> Reply:
+        """Have a request performed, and wait for the commit.
+
+        A caller that is cancelled does not wait any longer; its request may be performed nevertheless.
+        """
+        call = _Call(envelope)
+        if self._is_stopping:
+            await anyio.lowlevel.checkpoint()
+            call.refuse(503, GOING_DOWN)
+        else:
+            self._queue.append(call)
+            self._wake.set()
+            await call.is_done.wait()
+        assert call.reply is not None
+        return call.reply
+
+    def hand_over(self, key: OutgoingKey) -> None:
+        """Have a message taken out of the outbox, as it reached its receiver.
+
+        An `execute` is in memory only, so the next turn is early enough; an `unblock` is on disk.
+        """
+        self._handed.append(key)
+        if key[0] != Execute.kind:
+            self._is_hurried = True
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Take no more requests. The loop ends when it has done what it has."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def in_store(self, step: Callable[[], T]) -> T:
+        """Call something that uses the store: in a worker thread, if that may block."""
+        if self._store.blocking:
+            return await anyio.to_thread.run_sync(step, limiter=self._thread)
+        return step()
+
+    def read_clock(self) -> int:
+        """Return the instant. It never goes backwards."""
+        self._now = max(self._now, self._clock.now_ms())
+        return self._now
+
+    # --- The loop ---------------------------------------------------------------------------------
+
+    async def start(self, *, exclusive: bool) -> Recovered:
+        """Have the machine recover what the last run of the server left behind in the store, now open."""
+        self._now = self._store.clock_floor()
+        now = self.read_clock()
+        return await self.in_store(partial(self._recover, now, exclusive))
+
+    def _recover(self, now: int, exclusive: bool) -> Recovered:
+        def step(draft: Draft) -> dict[str, str]:
+            draft.changes.now = now
+            recover(now, draft)
+            if exclusive:
+                release_all(now, draft)
+            acquired = draft.scan_tasks("", TaskState.ACQUIRED)
+            return {task.id: task.pid for task in acquired if task.pid is not None}
+
+        return Recovered(self._store.transact(step), self._store.outbox())
+
+    async def run(self, committed: Committed) -> None:
+        """Run turns until `stop` is called and all that came before is done."""
+        try:
+            while self._queue or not self._is_stopping:
+                await self._sleep()
+                await self._run_turn(committed)
+            if self._handed:
+                await self._run_turn(committed)
+        finally:
+            self._is_stopping = True
+            while self._queue:
+                self._queue.popleft().refuse(503, GOING_DOWN)
+            self.is_finished.set()
+
+    async def _sleep(self) -> None:
+        """Sleep until there is something to do."""
+        await anyio.lowlevel.checkpoint()
+        while (delay := self._time_to_sleep()) > 0:
+            self._wake = anyio.Event()
+            with anyio.move_on_after(delay):
+                await self._wake.wait()
+
+    def _time_to_sleep(self) -> float:
+        """Return for how long (s) to sleep at most before looking again."""
+        if self._queue or self._is_stopping:
+            return 0.0
+        held = self._hold_until - anyio.current_time()
+        if self._is_hurried:
+            return held
+        if self._is_paused or self._next_due is None:
+            return math.inf
+        return max(held, min((self._next_due - self.read_clock()) / 1000, MAX_SLEEP_S))
+
+    async def _run_turn(self, committed: Committed) -> None:
+        calls = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+        handed, self._handed = self._handed, []
+        result = None
+        try:
+            result = await self._commit(calls, handed)
+        finally:
+            if result is None:
+                self._handed[:0] = handed
+            else:
+                for call, reply in zip(calls, result.replies, strict=True):
+                    call.answer(reply)
+                committed(result.changes, result.messages)
+            for call in calls:  # those without a reply: this was cancelled before it began
+                call.refuse(503, GOING_DOWN)
+
+    async def _commit(self, calls: list[_Call], handed: list[OutgoingKey]) -> TurnResult | None:
+        """Run one turn. Requests that the machine fails on are refused, and taken out of `calls`."""
+        turn = Turn(
+            [call.envelope for call in calls],
+            handed,
+            self.read_clock(),
+            self._settings.machine,
+            debug=self._settings.debug,
+            is_paused=self._is_paused,
+            fires=anyio.current_time() >= self._hold_until,
+        )
+        while True:
+            try:
+                result, next_due = await self.in_store(partial(self._transact, turn))
+            except RequestCrashedError as error:
+                logger.exception("a request was refused with status 500")
+                calls.pop(error.index).refuse(500, CRASHED)
+                turn = attrs.evolve(turn, requests=[call.envelope for call in calls])
+            except BackgroundCrashedError:
+                logger.exception("what is due could not be done, trying again in %s s", CRASH_RETRY_S)
+                self._hold_until = anyio.current_time() + CRASH_RETRY_S
+                turn = attrs.evolve(turn, fires=False)
+            except StoreError as error:
+                self._note_trouble(str(error))
+                return self._refuse(calls, 503, NO_STORE)
+            except Exception:
+                logger.exception("the store failed")
+                return self._refuse(calls, 500, CRASHED)
+            else:
+                self._note_success(result, next_due)
+                return result
+
+    def _refuse(self, calls: list[_Call], status: int, message: str) -> None:
+        for call in calls:
+            call.refuse(status, message)
+        self._hold_until = anyio.current_time() + STORE_RETRY_S
+
+    def _transact(self, turn: Turn) -> tuple[TurnResult, int | None]:
+        result = self._store.transact(turn.run)
+        if result.more:
+            return result, turn.now
+        try:
+            return result, self._store.next_due()
+        except StoreError:
+            # What was committed is to be acknowledged nevertheless; the next turn will say what is wrong.
+            return result, turn.now + round(STORE_RETRY_S * 1000)
+
+    def _note_success(self, result: TurnResult, next_due: int | None) -> None:
+        if self._trouble:
+            logger.warning("the store works again")
+            self._trouble = ""
+        self._is_hurried = any(key[0] != Execute.kind for key in self._handed)
+        self._is_paused = result.is_paused
+        self._next_due = next_due
+
+    def _note_trouble(self, message: str) -> None:
+        if message != self._trouble:
+            logger.error("nothing can be stored: %s", message)
+            self._trouble = message

@@ -1,0 +1,37 @@
+"""What follows from a promise that settles."""
+
+from attrs import evolve
+
+from resonate_trio.protocol import Promise, PromiseState, TaskState, Value
+
+from ._draft import Draft
+from ._projection import find_task
+from ._transitions import fulfilled, woken
+
+
+def settle(draft: Draft, promise: Promise, state: PromiseState, value: Value, now: int) -> Promise:
+    """Give a pending promise its outcome, and return it."""
+    settled = evolve(promise, state=state, value=value, settled_at=now)
+    store_settled(draft, settled, now)
+    return settled
+
+
+def store_settled(draft: Draft, promise: Promise, now: int) -> None:
+    """Store a settled promise: its task ends, its awaiters are woken, its listeners are told."""
+    draft.put_promise(promise)
+    task = draft.task(promise.id)
+    if task is not None and task.state is not TaskState.FULFILLED:
+        draft.put_task(fulfilled(task))
+    for awaiter in draft.awaiters(promise.id):
+        draft.remove_callback(promise.id, awaiter)
+        _wake(draft, awaiter, promise.id, now)
+    for address in draft.listeners(promise.id):
+        draft.remove_listener(promise.id, address)
+        draft.put_unblock(promise.id, address)
+
+
+def _wake(draft: Draft, awaiter: str, awaited: str, now: int) -> None:
+    """Tell a task that a promise has settled. One that is over, by its own deadline too, stays as it is."""
+    found = find_task(draft, awaiter, now)
+    if found is not None and found[1].is_pending:
+        draft.put_task(woken(found[0], by=awaited, now=now))

@@ -1,0 +1,65 @@
+"""The outbox: messages that wait for their delivery.
+
+It is keyed, not a log: at most one `execute` a task (its newest version), and one `unblock` a promise and
+address.
+"""
+
+from collections.abc import Iterable
+from typing import final
+
+from attrs import frozen
+
+from resonate_trio.protocol import Execute, Message, Unblock
+
+from ._draft import Draft
+from ._view import Changes, View
+
+OutgoingKey = tuple[str, str, int] | tuple[str, str, str]
+"""("execute", task, version) or ("unblock", promise, address)."""
+
+
+@final
+@frozen
+class Outgoing:
+    """A message that waits, where to, and the key under which its delivery is reported."""
+
+    key: OutgoingKey
+    address: str
+    message: Message
+
+
+def outgoing(changes: Changes, view: View) -> list[Outgoing]:
+    """Return what a turn put into the outbox, given the view after the turn."""
+    executes = [id for id, dispatch in changes.executes.items() if dispatch is not None]
+    unblocks = [pair for pair, present in changes.unblocks.items() if present]
+    return _messages(view, executes, unblocks)
+
+
+def waiting(view: View) -> list[Outgoing]:
+    """Return the whole outbox."""
+    return _messages(view, sorted(id for id, _ in view.executes()), view.unblocks())
+
+
+def handed_over(keys: Iterable[OutgoingKey], draft: Draft) -> None:
+    """Take messages out of the outbox. A newer `execute` for the same task stays."""
+    for kind, id, rest in keys:
+        if kind == Execute.kind:
+            dispatch = draft.execute(id)
+            if dispatch is not None and dispatch.version == rest:
+                draft.remove_execute(id)
+        elif kind == Unblock.kind:
+            draft.remove_unblock(id, str(rest))
+
+
+def _messages(view: View, executes: Iterable[str], unblocks: Iterable[tuple[str, str]]) -> list[Outgoing]:
+    messages = []
+    for id in executes:
+        dispatch = view.execute(id)
+        if dispatch is not None:
+            key = (Execute.kind, id, dispatch.version)
+            messages.append(Outgoing(key, dispatch.address, Execute(id, dispatch.version)))
+    for id, address in unblocks:
+        promise = view.promise(id)
+        if promise is not None:
+            messages.append(Outgoing((Unblock.kind, id, address), address, Unblock(promise)))
+    return messages

@@ -1,0 +1,178 @@
+"""What the SQLite store reads and writes, statement by statement."""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, final
+
+from attrs import frozen
+
+from resonate_trio.protocol import Promise, Schedule, TaskState
+from server_ref.machine import Changes, Dispatch, Due, TaskRecord
+
+from ._rows import (
+    PROMISE_COLUMNS,
+    SCHEDULE_COLUMNS,
+    TASK_COLUMNS,
+    promise_from,
+    promise_row,
+    schedule_from,
+    schedule_row,
+    task_from,
+    task_row,
+)
+from .schema import TABLES
+
+_PROMISE: Final = f"SELECT {PROMISE_COLUMNS} FROM promises"
+_TASK: Final = f"SELECT {TASK_COLUMNS} FROM tasks"
+_SCHEDULE: Final = f"SELECT {SCHEDULE_COLUMNS} FROM schedules"
+_WITH_TAG: Final = " AND EXISTS (SELECT 1 FROM json_each(tags) AS tag WHERE tag.key = ? AND tag.value = ?)"
+
+# As the indexes have them: within an instant, any order will do.
+_PROMISES_DUE: Final = """
+    SELECT timeout_at, id FROM promises WHERE state = 'pending' AND timeout_at <= ? ORDER BY timeout_at LIMIT ?
+"""
+_TASKS_DUE: Final = "SELECT due_at, id FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+_SCHEDULES_DUE: Final = """
+    SELECT next_run_at, id FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at LIMIT ?
+"""
+_NEXT_DUE: Final = (
+    "SELECT min(timeout_at) FROM promises WHERE state = 'pending'",
+    "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
+    "SELECT min(next_run_at) FROM schedules",
+)
+_HELD: Final = "SELECT pid, count(*) FROM tasks WHERE pid IS NOT NULL GROUP BY pid"
+
+# What is left out of an update never changes.
+_PUT_PROMISE: Final = f"""
+    INSERT INTO promises ({PROMISE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, settled_at = excluded.settled_at,
+        value_headers = excluded.value_headers, value_data = excluded.value_data
+"""
+_PUT_TASK: Final = f"""
+    INSERT INTO tasks ({TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version,
+        resumes = excluded.resumes, ttl = excluded.ttl, pid = excluded.pid, due_at = excluded.due_at
+"""
+_PUT_SCHEDULE: Final = f"""
+    INSERT OR REPLACE INTO schedules ({SCHEDULE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+@final
+@frozen
+class SqliteView:
+    """What is stored. The messages to workers are not: they are in memory only."""
+
+    _connection: sqlite3.Connection
+    _executes: Mapping[str, Dispatch]
+
+    def promise(self, id: str) -> Promise | None:
+        """Return a promise."""
+        row = self._connection.execute(f"{_PROMISE} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else promise_from(row)
+
+    def task(self, id: str) -> TaskRecord | None:
+        """Return a task."""
+        row = self._connection.execute(f"{_TASK} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else task_from(row)
+
+    def schedule(self, id: str) -> Schedule | None:
+        """Return a schedule."""
+        row = self._connection.execute(f"{_SCHEDULE} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else schedule_from(row)
+
+    def awaiters(self, awaited: str) -> Collection[str]:
+        """Return the ids of the tasks that wait for a promise, ordered."""
+        statement = "SELECT awaiter FROM callbacks WHERE awaited = ? ORDER BY awaiter"
+        return [awaiter for (awaiter,) in self._connection.execute(statement, (awaited,))]
+
+    def listeners(self, id: str) -> Collection[str]:
+        """Return the addresses to be told when a promise settles, ordered."""
+        statement = "SELECT address FROM listeners WHERE id = ? ORDER BY address"
+        return [address for (address,) in self._connection.execute(statement, (id,))]
+
+    def branch(self, branch: str) -> Sequence[Promise]:
+        """Return all promises of a branch, ordered by id."""
+        rows = self._connection.execute(f"{_PROMISE} WHERE branch = ? ORDER BY id", (branch,))
+        return [promise_from(row) for row in rows]
+
+    def scan_promises(self, after: str, tags: Mapping[str, str]) -> Iterator[Promise]:
+        """Yield the promises that carry all `tags`, from after `after`, ordered by id."""
+        return (promise_from(row) for row in self._scan(_PROMISE, after, tags))
+
+    def scan_tasks(self, after: str, state: TaskState | None = None) -> Iterator[TaskRecord]:
+        """Yield the tasks (those in `state`) from after `after`, ordered by id."""
+        if state is None:
+            rows = self._connection.execute(f"{_TASK} WHERE id > ? ORDER BY id", (after,))
+        else:
+            statement = f"{_TASK} WHERE id > ? AND state = ? ORDER BY id"
+            rows = self._connection.execute(statement, (after, state.value))
+        return (task_from(row) for row in rows)
+
+    def scan_schedules(self, after: str, tags: Mapping[str, str]) -> Iterator[Schedule]:
+        """Yield the schedules whose promises carry all `tags`, from after `after`, ordered by id."""
+        return (schedule_from(row) for row in self._scan(_SCHEDULE, after, tags))
+
+    def _scan(self, select: str, after: str, tags: Mapping[str, str]) -> sqlite3.Cursor:
+        statement = f"{select} WHERE id > ?{_WITH_TAG * len(tags)} ORDER BY id"
+        return self._connection.execute(statement, [after, *(part for item in tags.items() for part in item)])
+
+    def due(self, now: int, limit: int) -> Due:
+        """Return what is due by `now`, at most `limit` of each kind."""
+        statements = (_PROMISES_DUE, _TASKS_DUE, _SCHEDULES_DUE)
+        return Due(*(self._connection.execute(statement, (now, limit)).fetchall() for statement in statements))
+
+    def execute(self, task_id: str) -> Dispatch | None:
+        """Return the message to a worker that waits for its delivery."""
+        return self._executes.get(task_id)
+
+    def executes(self) -> Iterable[tuple[str, Dispatch]]:
+        """Return all messages to workers that wait, by task."""
+        return self._executes.items()
+
+    def unblocks(self) -> Iterable[tuple[str, str]]:
+        """Return (promise, address) of all notices to listeners that wait, ordered."""
+        return self._connection.execute("SELECT id, address FROM unblocks ORDER BY id, address").fetchall()
+
+
+def first_due(connection: sqlite3.Connection) -> list[int]:
+    """Return the earliest instant of each kind that has one."""
+    found = [connection.execute(statement).fetchone()[0] for statement in _NEXT_DUE]
+    return [instant for instant in found if instant is not None]
+
+
+def held(connection: sqlite3.Connection) -> Mapping[str, int]:
+    """Return how many tasks each process holds, by pid."""
+    return dict(connection.execute(_HELD).fetchall())
+
+
+def clock_floor(connection: sqlite3.Connection) -> int:
+    """Return the clock floor that is stored."""
+    return int(connection.execute("SELECT floor FROM clock").fetchone()[0])
+
+
+def write(connection: sqlite3.Connection, changes: Changes, floor: int) -> None:
+    """Write what a turn changed, and the clock floor."""
+    if changes.reset:
+        for table in TABLES:
+            connection.execute(f"DELETE FROM {table}")
+    connection.executemany(_PUT_PROMISE, map(promise_row, changes.promises.values()))
+    connection.executemany(_PUT_TASK, map(task_row, changes.tasks.values()))
+    for id, schedule in changes.schedules.items():
+        if schedule is None:
+            connection.execute("DELETE FROM schedules WHERE id = ?", (id,))
+        else:
+            connection.execute(_PUT_SCHEDULE, schedule_row(schedule))
+    _write_pairs(connection, "callbacks", "awaited, awaiter", changes.callbacks)
+    _write_pairs(connection, "listeners", "id, address", changes.listeners)
+    _write_pairs(connection, "unblocks", "id, address", changes.unblocks)
+    connection.execute("UPDATE clock SET floor = ?", (floor,))
+
+
+def _write_pairs(
+    connection: sqlite3.Connection, table: str, columns: str, changed: Mapping[tuple[str, str], bool]
+) -> None:
+    added = [pair for pair, present in changed.items() if present]
+    removed = [pair for pair, present in changed.items() if not present]
+    connection.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES (?, ?)", added)
+    connection.executemany(f"DELETE FROM {table} WHERE ({columns}) = (?, ?)", removed)
