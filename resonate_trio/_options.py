@@ -26,7 +26,8 @@ class Options:
     Attributes:
         group: the group of workers that executes it (remote invocations only).
         timeout: seconds until the invocation times out; it never outlives the caller's own deadline.
-        version: the version of the function; 0 is the newest that the executing worker has.
+        version: the version of the function; 0 is the newest that the executing worker has. Without one, it is the
+            newest that is registered here, or 1.
         retry: how failed attempts are repeated (local invocations only; a remote function is repeated as
             its own registration says).
     """

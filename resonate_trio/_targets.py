@@ -45,8 +45,8 @@ def remote_call(
     """Find out what a caller means.
 
     A function that is registered here runs in our own group, if we have one; any other name stands for a service,
-    whose group has that name, unless the options say otherwise. What another group runs under a name that is also registered
-    here is not known to be the same: its arguments are not checked, its result is plain data.
+    whose group has that name, unless the options say otherwise. What another group runs under a name that is
+    registered here too is not known to be the same: its arguments are not checked, its result is plain data.
 
     Raises:
         UnregisteredFunctionError: `fn` is an object that was not registered.
@@ -62,7 +62,8 @@ def remote_call(
         function = registry.of(fn)
     if function is None:
         assert isinstance(fn, str)
-        call = Call(fn, args, kwargs, options.version or 0)
+        # Version 1 is what a name means without a version; some published workers know no "newest" (0).
+        call = Call(fn, args, kwargs, 1 if options.version is None else options.version)
         return RemoteCall(call, options.group or fn, options.timeout, object)
     function.check_arguments(args, kwargs)
     version = function.version if options.version is None else options.version

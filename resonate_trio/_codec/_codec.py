@@ -1,6 +1,5 @@
 """What is stored in a promise: Python values, calls and failures as base64 of their JSON."""
 
-import binascii
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -149,9 +148,11 @@ def _json_of(value: Value, where: str) -> object:
     if not value.data:
         return None
     try:
-        return json.loads(b64decode(value.data, validate=True).decode(), parse_constant=_refuse)
-    except binascii.Error:
+        raw = b64decode(value.data, validate=True)
+    except ValueError:
         raise DecodingError(where, "the payload is no base64") from None
+    try:
+        return json.loads(raw.decode(), parse_constant=_refuse)
     except UnicodeDecodeError:
         raise DecodingError(where, "the payload is no UTF-8; is it encrypted?") from None
     except RecursionError:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 from cattrs import Converter
 
-from ._reading import Hook, MismatchError, add_step, expect
+from ._reading import Hook, MismatchError, add_step, arguments, expect
 
 _ARRAYS: Final[Mapping[object, Callable[[list[object]], object]]] = {
     list: list,
@@ -69,7 +69,7 @@ def _bare(kind: object) -> object:
 def array_hook(kind: object, converter: Converter) -> Hook:
     """Return the hook that reads a collection of items of one type."""
     make = _ARRAYS[_bare(kind)]
-    item_type = (*get_args(kind), object)[0]
+    item_type = (*arguments(kind), object)[0]
     read_item = converter.get_structure_hook(item_type)
 
     def read(data: object, _: object) -> object:
@@ -87,7 +87,7 @@ def array_hook(kind: object, converter: Converter) -> Hook:
 
 def fixed_tuple_hook(kind: object, converter: Converter) -> Hook:
     """Return the hook that reads a tuple with a type for each place."""
-    return _places_hook(get_args(kind), 0, tuple, converter)
+    return _places_hook(arguments(kind), 0, tuple, converter)
 
 
 def named_tuple_hook(kind: object, converter: Converter) -> Hook:
@@ -122,7 +122,7 @@ def _places_hook(
 def object_hook(kind: object, converter: Converter) -> Hook:
     """Return the hook that reads a mapping."""
     make = _OBJECTS[_bare(kind)]
-    key_type, item_type = get_args(kind) or (object, object)
+    key_type, item_type = arguments(kind) or (object, object)
     read_key = _key_hook(key_type, converter)
     read_item = converter.get_structure_hook(item_type)
 

@@ -156,8 +156,10 @@ def _builtin(data: Json) -> Exception | None:
     if cls is None or ours.get("module", builtins.__name__) != builtins.__name__:
         return None
     args = ours.get("args")
+    if not isinstance(args, list):
+        args = [message] if isinstance(message, str) else []
     try:
-        return cls(*args) if isinstance(args, list) else cls(message)
+        return cls(*args)
     except Exception:  # some take other arguments than it was written with
         return None
 

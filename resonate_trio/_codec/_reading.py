@@ -1,7 +1,7 @@
 """What all readers share: how data is checked, and how the failure far below becomes a path and a reason."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, TypeVar, cast, final
+from typing import Any, Final, TypeAlias, TypeVar, cast, final, get_args
 
 from cattrs import BaseValidationError
 from cattrs.errors import AttributeValidationNote, IterableValidationNote, StructureHandlerNotFoundError
@@ -17,7 +17,7 @@ _NAMES: Final[dict[type, str]] = {
     bool: "a boolean",
     int: "an integer",
     float: "a number",
-    type(None): "null",
+    type(None): "None",
 }
 _MAX_SHOWN: Final = 60
 
@@ -25,6 +25,11 @@ _MAX_SHOWN: Final = 60
 @final
 class MismatchError(Exception):
     """Data does not fit the annotation it is read by."""
+
+
+def arguments(kind: object) -> tuple[Any, ...]:
+    """Return the types that a generic type is made of. As elsewhere in annotations, None means its type."""
+    return tuple(type(None) if argument is None else argument for argument in get_args(kind))
 
 
 def named(data: object) -> str:

@@ -7,6 +7,7 @@ MismatchError; notes collected on the way up, cattrs' own and ours, are the path
 
 import enum
 import inspect
+from types import NoneType
 from typing import Any, Final, TypeVar, cast
 
 from cattrs import Converter
@@ -65,7 +66,7 @@ def structure(converter: Converter, data: object, kind: object, where: str) -> o
     if _is_anything(kind):
         return data
     try:
-        return converter.structure(data, cast("type[object]", kind))
+        return converter.structure(data, cast("type[object]", NoneType if kind is None else kind))
     except Exception as error:  # a class that is built may raise anything
         path, reason = explain(error)
         raise DecodingError(where + path, reason) from error

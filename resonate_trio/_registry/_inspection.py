@@ -103,7 +103,7 @@ def resolve(fn: AnyFunction, name: str, annotation: object) -> object:
     function = underlying(fn)
     holder = SimpleNamespace(__annotations__={name: annotation})
     try:
-        return get_type_hints(holder, getattr(function, "__globals__", {}), _closure(function))[name]
+        return get_type_hints(holder, function.__globals__, _closure(function))[name]
     except Exception as error:
         what = "the result" if name == "return" else f"the parameter {name!r}"
         raise UsageError(
@@ -112,10 +112,8 @@ def resolve(fn: AnyFunction, name: str, annotation: object) -> object:
         ) from error
 
 
-def _closure(function: object) -> Mapping[str, object]:
+def _closure(function: FunctionType) -> Mapping[str, object]:
     """Return the variables of enclosing functions that `function` uses."""
-    if not isinstance(function, FunctionType):
-        return {}
     try:
         return inspect.getclosurevars(function).nonlocals
     except ValueError:  # one of them has no value yet

@@ -1,5 +1,6 @@
 """The vocabulary of errors."""
 
+import decimal
 import inspect
 
 import pytest
@@ -70,8 +71,7 @@ def test_encoding_error_names_path_type_and_what_can_be_encoded() -> None:
 
 def test_encoding_error_names_the_module_of_a_class_that_is_no_builtin() -> None:
     """Two classes of one name are told apart."""
-    assert "test_errors.EncodingError " not in str(EncodingError("x", EncodingError))
-    assert "resonate_trio._errors.EncodingError cannot be encoded" in str(EncodingError("x", EncodingError))
+    assert "x: decimal.Context cannot be encoded" in str(EncodingError("x", decimal.Context))
 
 
 def test_encoding_error_gives_a_reason_of_its_own() -> None:

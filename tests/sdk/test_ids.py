@@ -31,7 +31,7 @@ def test_child_ids_follow_the_dialect(parent: str, dialect: Dialect, id: str) ->
 def test_nesting_too_deep_is_refused(dialect: Dialect) -> None:
     """An id that the server would refuse is not minted."""
     assert len(child_id("r" * 1022, 1, dialect)) == 1024
-    with pytest.raises(UsageError, match="are nested too deep.*at most 1024 characters"):
+    with pytest.raises(UsageError, match=r"are nested too deep.*at most 1024 characters"):
         child_id("r" * 1022, 10, dialect)
 
 
@@ -62,7 +62,7 @@ def test_root_ids_that_the_server_would_refuse(id: object, message: str, dialect
 
 def test_the_dot_dialect_refuses_a_root_that_could_be_a_child() -> None:
     """`order.17` would be taken for child 17 of `order`; in the colon dialect nothing is."""
-    with pytest.raises(UsageError, match="'order.17' belongs to the child 17 of 'order'.*'order-17'"):
+    with pytest.raises(UsageError, match=r"'order\.17' belongs to the child 17 of 'order'.*'order-17'"):
         check_root_id("order.17", "dot")
     assert check_root_id("order.17", "colon") == "order.17"
     assert check_root_id(".17", "dot") == ".17"

@@ -1,0 +1,71 @@
+"""The checks that CI runs: `nox`, or one of them: `nox -s lint`. `--no-venv` uses the environment that runs nox."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "docs", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PACKAGES = ("resonate_trio", "server_ref")
+
+# flake8-async beside ruff: it knows rules that ruff has not. Left out:
+# 102 (exits that hand on to an exit stack), 119 (our generators are closed by `aclosing`), 127 (httpx is a given).
+ASYNC_RULES_OFF = "ASYNC102,ASYNC119,ASYNC127"
+
+
+def _install(session: nox.Session) -> None:
+    if session.virtualenv.is_sandboxed:
+        session.install("--quiet", "--editable", ".[dev]")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, spelling, and the project's own metadata."""
+    _install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    files = [str(path) for package in PACKAGES for path in sorted(Path(package).rglob("*.py"))]
+    session.run("flake8-async", "--disable", ASYNC_RULES_OFF, *files)
+    session.run("codespell", *PACKAGES, "tests", "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+    session.run("validate-pyproject", "pyproject.toml")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types."""
+    _install(session)
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, where a warning is an error."""
+    _install(session)
+    session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, with coverage."""
+    _install(session)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel, as users get it: installed by itself, away from the sources."""
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
+        (built,) = Path(folder).glob("*.whl")
+        python = str(Path(folder, "venv", "bin", "python"))
+        session.run("python", "-m", "venv", f"{folder}/venv")
+        session.run(python, "-m", "pip", "install", "--quiet", str(built), external=True)
+        with session.chdir(folder):
+            session.run(python, "-c", "import resonate_trio, server_ref.engine, resonate_trio.cli", external=True)
+            session.run(f"{folder}/venv/bin/resonate-trio", "--version", external=True)
+    shutil.rmtree("build", ignore_errors=True)
