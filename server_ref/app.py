@@ -1,6 +1,7 @@
 """The server's HTTP interface: one engine behind four routes."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Final, final
 from urllib.parse import unquote_to_bytes
 
@@ -31,7 +32,7 @@ def create_app(engine: Engine, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starl
         max_body_bytes: a longer request is refused with status 413.
     """
     routes = Routes(engine, max_body_bytes)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", routes.request, methods=["POST"]),
             Route("/poll/{rest:path}", routes.poll, methods=["GET"]),
@@ -40,6 +41,8 @@ def create_app(engine: Engine, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starl
         ],
         exception_handlers={HTTPException: _refuse, ClientDisconnect: _let_go, 500: _apologise},
     )
+    app.router.redirect_slashes = False  # a client that follows no redirects sees what is wrong
+    return app
 
 
 @final
@@ -81,10 +84,11 @@ class Routes:
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise self._too_large()
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._max_body_bytes:
-                raise self._too_large()
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > self._max_body_bytes:
+                    raise self._too_large()
         return bytes(body)
 
     def _too_large(self) -> HTTPException:

@@ -19,14 +19,18 @@ from server_ref.app import create_app
 from server_ref.clock import SystemClock
 from server_ref.config import HttpServer, ServerConfig
 from server_ref.engine import Engine, open_engine
-from server_ref.store import MemoryStore, SqliteStore, Store
+from server_ref.store import MemoryStore, SqliteStore
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
+    from server_ref.store import Store
+
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
 """How long an idle connection is kept: longer than clients keep theirs, so that it is they who close it."""
+VANISHED_MS: Final = 30_000
+"""When a peer has acknowledged nothing for so long, its connection is given up."""
 GRACE_S: Final = 8
 """How long running requests may take to finish when the server stops."""
 LIMIT_S: Final = 10
@@ -47,10 +51,14 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        sock = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else str(error)
         raise StartError(f"cannot listen on {host} port {port}: {reason}") from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Without it, a peer that lost its power is noticed after a quarter of an hour.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MS)
+    return sock
 
 
 def url_of(sock: socket.socket) -> str:
@@ -87,9 +95,7 @@ async def _main(config: ServerConfig, sock: socket.socket, announce: Callable[[s
     server_url = config.url or url
     # Signals are taken before the store is opened: it is never left without being closed.
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_engine(
-            store, clock=SystemClock(), debug=config.debug, server_url=server_url
-        ) as engine:
+        async with open_engine(store, clock=SystemClock(), debug=config.debug, server_url=server_url) as engine:
             announce(url)
             stop = anyio.Event()
             async with anyio.create_task_group() as tasks:
@@ -112,7 +118,7 @@ async def _heed(signals: AsyncIterator[signal.Signals], stop: anyio.Event) -> No
 async def serve(engine: Engine, sock: socket.socket, stop: anyio.Event, *, http_server: HttpServer) -> None:
     """Serve an engine by HTTP until `stop` is set and all requests that are running then are answered.
 
-    Streams of messages end at once. What takes longer than the grace is cut.
+    Streams of messages end at once. What takes longer than the grace is cut. The socket is closed.
     """
     app = create_app(engine)
     serve_app = _serve_by_uvicorn if http_server == "uvicorn" else _serve_by_hypercorn
@@ -176,7 +182,7 @@ async def _serve_by_hypercorn(app: Starlette, sock: socket.socket, stop: anyio.E
     from hypercorn.trio import serve as hypercorn_serve
 
     config = Config()
-    config.bind = [f"fd://{sock.dup().detach()}"]
+    config.bind = [f"fd://{sock.detach()}"]
     config.errorlog = logging.getLogger("server_ref.hypercorn")
     config.accesslog = None
     config.include_server_header = False

@@ -32,10 +32,16 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send messages until the source ends or the client goes away."""
+        is_complete = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, receive, tasks.cancel_scope)
             await self._send_all(send)
+            is_complete = True
             tasks.cancel_scope.cancel()
+        if is_complete:
+            # Not watched any more: some servers report a disconnect while they send the end, which is no
+            # reason to stop sending it.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send) -> None:
         async with self._source as connection:
@@ -52,7 +58,6 @@ class EventStream(Response):
                         chunk = encode_event(message)
                 if not ended:
                     await send(_part(chunk))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def encode_event(message: Message) -> bytes:

@@ -240,10 +240,12 @@ class TurnLoop:
                 turn = attrs.evolve(turn, fires=False)
             except StoreError as error:
                 self._note_trouble(str(error))
-                return self._refuse(calls, 503, NO_STORE)
+                self._refuse(calls, 503, NO_STORE)
+                return None
             except Exception:
                 logger.exception("the store failed")
-                return self._refuse(calls, 500, CRASHED)
+                self._refuse(calls, 500, CRASHED)
+                return None
             else:
                 self._note_success(result, next_due)
                 return result

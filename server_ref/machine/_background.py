@@ -13,10 +13,10 @@ from resonate_trio.protocol import TaskState, tags as tag
 from . import _transitions as to
 from ._draft import Draft
 from ._effects import store_settled
-from ._projection import NEVER, find_promise, find_task, later
+from ._projection import NEVER, later, project, task_at
 from ._promises import earliest_dispatch
 from ._schedules import fire
-from ._view import Dispatch
+from ._view import Dispatch, existing
 
 
 @final
@@ -53,27 +53,22 @@ def fire_due(now: int, draft: Draft, settings: Settings) -> bool:
 
 def _expire(id: str, now: int, draft: Draft) -> None:
     """Store that a promise has reached its deadline, with all that follows."""
-    promise = find_promise(draft, id, now)
-    if promise is not None and not promise.is_pending:
-        store_settled(draft, promise, now)
+    store_settled(draft, project(existing(draft.promise(id), id), now), now)
 
 
 def _fire_schedules(ids: list[str], reached: int, now: int, draft: Draft, limit: int) -> None:
     """Create the promises of these schedules that are due, at most `limit` in all."""
     for id in ids:
-        schedule = draft.schedule(id)
-        if schedule is not None:
-            limit -= fire(schedule, reached, now, draft, limit=limit)
+        if limit == 0:
+            return
+        limit -= fire(existing(draft.schedule(id), id), reached, now, draft, limit=limit)
 
 
 def _fire_task(id: str, now: int, draft: Draft, settings: Settings) -> None:
     """Dispatch a task; one that is still held has lost its lease by now, so it is taken back first."""
-    found = find_task(draft, id, now)
-    if found is None:
-        return
-    task, promise = found
+    task, promise = task_at(draft, existing(draft.task(id), id), now)
     if not promise.is_pending:
-        # The deadline of the promise is as old as this one, and only awaits its turn in a later batch.
+        # The deadline of the promise has passed too, and its own turn would come in a later batch.
         store_settled(draft, promise, now)
         return
     if task.state is TaskState.ACQUIRED:
@@ -88,11 +83,10 @@ def recover(now: int, draft: Draft) -> None:
     To be called once, when a store was opened.
     """
     for task in list(draft.scan_tasks("", TaskState.PENDING)):
-        found = find_task(draft, task.id, now)
-        if found is not None and found[1].is_pending:
-            due_at = earliest_dispatch(found[1], now)
-            if task.due_at != due_at:
-                draft.put_task(to.dispatched(task, again_at=due_at))
+        promise = existing(draft.promise(task.id), task.id)
+        due_at = earliest_dispatch(promise, now)
+        if task.due_at != due_at:
+            draft.put_task(to.dispatched(task, again_at=due_at))
 
 
 def release_all(now: int, draft: Draft) -> None:

@@ -5,6 +5,7 @@ address.
 """
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import final
 
 from attrs import frozen
@@ -12,7 +13,7 @@ from attrs import frozen
 from resonate_trio.protocol import Execute, Message, Unblock
 
 from ._draft import Draft
-from ._view import Changes, View
+from ._view import Changes, Dispatch, View, existing
 
 OutgoingKey = tuple[str, str, int] | tuple[str, str, str]
 """("execute", task, version) or ("unblock", promise, address)."""
@@ -30,14 +31,14 @@ class Outgoing:
 
 def outgoing(changes: Changes, view: View) -> list[Outgoing]:
     """Return what a turn put into the outbox, given the view after the turn."""
-    executes = [id for id, dispatch in changes.executes.items() if dispatch is not None]
+    executes = [(id, dispatch) for id, dispatch in changes.executes.items() if dispatch is not None]
     unblocks = [pair for pair, present in changes.unblocks.items() if present]
     return _messages(view, executes, unblocks)
 
 
 def waiting(view: View) -> list[Outgoing]:
     """Return the whole outbox."""
-    return _messages(view, sorted(id for id, _ in view.executes()), view.unblocks())
+    return _messages(view, sorted(view.executes(), key=itemgetter(0)), view.unblocks())
 
 
 def handed_over(keys: Iterable[OutgoingKey], draft: Draft) -> None:
@@ -47,19 +48,18 @@ def handed_over(keys: Iterable[OutgoingKey], draft: Draft) -> None:
             dispatch = draft.execute(id)
             if dispatch is not None and dispatch.version == rest:
                 draft.remove_execute(id)
-        elif kind == Unblock.kind:
+        else:
             draft.remove_unblock(id, str(rest))
 
 
-def _messages(view: View, executes: Iterable[str], unblocks: Iterable[tuple[str, str]]) -> list[Outgoing]:
+def _messages(
+    view: View, executes: Iterable[tuple[str, Dispatch]], unblocks: Iterable[tuple[str, str]]
+) -> list[Outgoing]:
     messages = []
-    for id in executes:
-        dispatch = view.execute(id)
-        if dispatch is not None:
-            key = (Execute.kind, id, dispatch.version)
-            messages.append(Outgoing(key, dispatch.address, Execute(id, dispatch.version)))
+    for id, dispatch in executes:
+        key = (Execute.kind, id, dispatch.version)
+        messages.append(Outgoing(key, dispatch.address, Execute(id, dispatch.version)))
     for id, address in unblocks:
-        promise = view.promise(id)
-        if promise is not None:
-            messages.append(Outgoing((Unblock.kind, id, address), address, Unblock(promise)))
+        message = Unblock(existing(view.promise(id), id))
+        messages.append(Outgoing((Unblock.kind, id, address), address, message))
     return messages

@@ -12,7 +12,7 @@ from attrs import evolve
 from resonate_trio.protocol import MAX_MILLIS, Promise, PromiseState, TaskState, tags as tag
 
 from ._transitions import fulfilled
-from ._view import TaskRecord, View
+from ._view import TaskRecord, View, existing
 
 NEVER: Final = MAX_MILLIS
 """The last instant that can be written: what is due then is never due."""
@@ -52,7 +52,5 @@ def find_task(view: View, id: str, now: int) -> tuple[TaskRecord, Promise] | Non
 
 def task_at(view: View, task: TaskRecord, now: int) -> tuple[TaskRecord, Promise]:
     """Return a task that was read already, and its promise, as they are at `now`."""
-    promise = find_promise(view, task.id, now)
-    if promise is None:
-        raise LookupError(f"the store is damaged: it holds the task {task.id!r}, but not its promise")
+    promise = project(existing(view.promise(task.id), task.id), now)
     return project_task(task, promise), promise

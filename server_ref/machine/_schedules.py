@@ -69,12 +69,11 @@ def fire(schedule: Schedule, reached: int, now: int, draft: Draft, *, limit: int
     A schedule that has no further instant stays, with `NEVER` as its next one.
     """
     fired = 0
-    instant = schedule.next_run_at
+    last, instant = schedule.last_run_at, schedule.next_run_at
     upcoming = instants_after(schedule.cron, instant)
     while instant <= reached and fired < limit:
         create(fired_promise(schedule, instant), now, draft)
         fired += 1
         last, instant = instant, next(upcoming, NEVER)
-    if fired:
-        draft.put_schedule(evolve(schedule, last_run_at=last, next_run_at=instant))
+    draft.put_schedule(evolve(schedule, last_run_at=last, next_run_at=instant))
     return fired

@@ -6,11 +6,13 @@ does I/O, knows a clock, or knows which store is below.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, final
+from typing import Protocol, TypeVar, final
 
 from attrs import define, field, frozen
 
 from resonate_trio.protocol import Promise, Schedule, Task, TaskState
+
+RecordT = TypeVar("RecordT")
 
 
 @final
@@ -54,8 +56,12 @@ class Due:
     tasks: Sequence[tuple[int, str]] = ()
     schedules: Sequence[tuple[int, str]] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.promises or self.tasks or self.schedules)
+
+def existing(record: RecordT | None, id: str) -> RecordT:
+    """Return a record that another one points at, so that it must be there."""
+    if record is None:
+        raise LookupError(f"the store is damaged: something in it points at {id!r}, which is missing")
+    return record
 
 
 def promise_due_at(promise: Promise) -> int | None:
