@@ -115,7 +115,10 @@ def _error(status: int, message: str, *, kind: str = "", corr_id: str = "") -> R
     return _respond(Reply(kind, ReplyHead(corr_id, status), message))
 
 
-def _refuse(request: Request, error: Exception) -> Response:
+# Starlette would run these in threads if they were not async.
+
+
+async def _refuse(request: Request, error: Exception) -> Response:  # ruff: ignore[unused-async]
     """Answer what no route takes, in the form of every other error."""
     assert isinstance(error, HTTPException)
     message = error.detail
@@ -128,11 +131,11 @@ def _refuse(request: Request, error: Exception) -> Response:
     return response
 
 
-def _let_go(_: Request, __: Exception) -> Response:
+async def _let_go(_: Request, __: Exception) -> Response:  # ruff: ignore[unused-async]
     """Answer a client that went away before its request was complete: nobody reads this."""
     return _error(400, "the request is incomplete")
 
 
-def _apologise(_: Request, __: Exception) -> Response:
+async def _apologise(_: Request, __: Exception) -> Response:  # ruff: ignore[unused-async]
     """Answer after a bug, which is in the log."""
     return _error(500, "the server failed on this request; its log says more")
