@@ -1,6 +1,5 @@
 """A store in memory: for development, for tests, and for an embedded server that nothing needs to outlive."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, final
 
@@ -67,7 +66,6 @@ class _Records:
     told: _Pairs = field(factory=_Pairs, init=False)
     notices: _Pairs = field(factory=_Pairs, init=False)
     waiting: dict[str, Dispatch] = field(factory=dict, init=False)
-    held: Counter[str] = field(factory=Counter, init=False)
     promise_ids: SortedIds = field(factory=SortedIds, init=False)
     task_ids: SortedIds = field(factory=SortedIds, init=False)
     schedule_ids: SortedIds = field(factory=SortedIds, init=False)
@@ -162,11 +160,6 @@ class _Records:
         self.promises_due.set(promise.id, promise_due_at(promise))
 
     def _put_task(self, task: TaskRecord) -> None:
-        before = self.tasks.get(task.id)
-        if before is not None and before.pid is not None:
-            self.held[before.pid] -= 1
-        if task.pid is not None:
-            self.held[task.pid] += 1
         self.tasks[task.id] = task
         self.task_ids.add(task.id)
         self.tasks_due.set(task.id, task_due_at(task))
@@ -216,10 +209,6 @@ class MemoryStore:
     def outbox(self) -> Sequence[Outgoing]:
         """Return the messages that wait for their delivery."""
         return waiting(self._records)
-
-    def held(self) -> Mapping[str, int]:
-        """Return how many tasks each process holds, by pid."""
-        return +self._records.held
 
     def clock_floor(self) -> int:
         """Return the highest instant (ms) of any turn since the last reset."""

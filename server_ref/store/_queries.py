@@ -40,7 +40,6 @@ _NEXT_DUE: Final = (
     "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
     "SELECT min(next_run_at) FROM schedules",
 )
-_HELD: Final = "SELECT pid, count(*) FROM tasks WHERE pid IS NOT NULL GROUP BY pid"
 
 # What is left out of an update never changes.
 _PUT_PROMISE: Final = f"""
@@ -139,11 +138,6 @@ def first_due(connection: sqlite3.Connection) -> list[int]:
     """Return the earliest instant of each kind that has one."""
     found = [connection.execute(statement).fetchone()[0] for statement in _NEXT_DUE]
     return [instant for instant in found if instant is not None]
-
-
-def held(connection: sqlite3.Connection) -> Mapping[str, int]:
-    """Return how many tasks each process holds, by pid."""
-    return dict(connection.execute(_HELD).fetchall())
 
 
 def clock_floor(connection: sqlite3.Connection) -> int:

@@ -6,7 +6,7 @@ is one transaction.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, final
@@ -92,11 +92,6 @@ class SqliteStore:
         """Return the messages that wait for their delivery."""
         with self._explained("cannot be read"):
             return waiting(_queries.SqliteView(self._opened(), self._executes))
-
-    def held(self) -> Mapping[str, int]:
-        """Return how many tasks each process holds, by pid."""
-        with self._explained("cannot be read"):
-            return _queries.held(self._opened())
 
     def clock_floor(self) -> int:
         """Return the highest instant (ms) of any turn since the last reset."""

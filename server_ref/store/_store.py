@@ -1,6 +1,6 @@
 """What every store offers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, final
 
 from server_ref.machine import Changes, Dispatch, Draft, Outgoing
@@ -42,9 +42,6 @@ class Store(Protocol):
 
     def outbox(self) -> Sequence[Outgoing]:
         """Return the messages that wait for their delivery."""
-
-    def held(self) -> Mapping[str, int]:
-        """Return how many tasks each process holds, by pid."""
 
     def clock_floor(self) -> int:
         """Return the highest instant (ms) of any commit since the last reset: no clock may go below it."""

@@ -41,7 +41,6 @@ _FIRST: Final = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX tasks_due ON tasks (due_at) WHERE due_at IS NOT NULL",
-    "CREATE INDEX tasks_held ON tasks (pid) WHERE pid IS NOT NULL",
     """
     CREATE TABLE schedules (
         id TEXT PRIMARY KEY,

@@ -1,7 +1,7 @@
 """What the tests of the engine share: a clock, a store that can be watched, and short ways to ask."""
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -84,10 +84,6 @@ class ProbedStore:
     def outbox(self) -> Sequence[Outgoing]:
         """Return what waits."""
         return self.inner.outbox()
-
-    def held(self) -> Mapping[str, int]:
-        """Return who holds how many tasks."""
-        return self.inner.held()
 
     def clock_floor(self) -> int:
         """Return the highest instant."""

@@ -179,7 +179,7 @@ def test_a_reset_empties_everything(machine: Machine) -> None:
     machine.done(DebugReset())
     assert machine.ok(DebugSnap(), Snapshot) == Snapshot([], [], [], [], [], [], [])
     assert machine.ok(ScheduleSearch(), SchedulePage).schedules == []
-    assert (machine.store.next_due(), dict(machine.store.held()), machine.store.outbox()) == (None, {}, [])
+    assert (machine.store.next_due(), machine.store.outbox()) == (None, [])
     machine.create("root")
     assert found(machine, PromiseSearch()) == ["root"]
 

@@ -105,7 +105,7 @@ def test_what_is_not_there_is_none(store: Store) -> None:
         return [*found, *map(list, lists), list(draft.scan_promises("", {})), draft.due(MAX_MILLIS, 9)]
 
     assert store.transact(read) == [None, None, None, None, [], [], [], [], [], Due([], [], [])]
-    assert (store.next_due(), list(store.outbox()), dict(store.held())) == (None, [], {})
+    assert (store.next_due(), list(store.outbox())) == (None, [])
 
 
 def test_records_are_replaced(store: Store) -> None:
@@ -303,22 +303,6 @@ def test_the_newest_message_to_a_worker_counts(store: Store) -> None:
     assert list(store.outbox()) == []
 
 
-def test_held_counts_tasks_by_process(store: Store) -> None:
-    """Acquired ones only, as they change hands."""
-
-    def take(id: str, pid: str | None) -> None:
-        state = TaskState.SUSPENDED if pid is None else TaskState.ACQUIRED
-        store.transact(lambda draft: draft.put_task(task(id, state, pid=pid)))
-
-    for id in ("a", "b"):
-        take(id, "p1")
-    take("c", "p2")
-    assert dict(store.held()) == {"p1": 2, "p2": 1}
-    take("a", "p2")
-    take("b", None)
-    assert dict(store.held()) == {"p2": 2}
-
-
 def test_the_clock_floor_only_rises(store: Store) -> None:
     """It survives with every commit."""
 
@@ -363,7 +347,7 @@ def test_a_reset_drops_everything_before_it_only(store: Store) -> None:
         return [list(each) for each in (*scans, *pairs)]
 
     assert store.transact(read) == [[promise("new", timeout_at=50)], [], [], [], [], [], []]
-    assert (store.next_due(), dict(store.held()), list(store.outbox()), store.clock_floor()) == (50, {}, [], 7)
+    assert (store.next_due(), list(store.outbox()), store.clock_floor()) == (50, [], 7)
 
 
 def test_closing_twice_is_harmless(store: Store) -> None:
