@@ -156,7 +156,7 @@ def test_a_store_that_failed_to_open_can_be_opened_later(store: SqliteStore, pat
 def test_a_store_that_is_not_open_says_so(path: Path) -> None:
     """Instead of an error from inside."""
     store = SqliteStore(path)
-    for use in (lambda: store.transact(lambda _: None), store.next_due, store.outbox, store.held):
+    for use in (lambda: store.transact(lambda _: None), store.next_due, store.outbox):
         with pytest.raises(StoreError, match="not open"):
             use()
 
