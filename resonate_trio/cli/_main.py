@@ -2,6 +2,7 @@
 
 import click
 
+from .demo import demo
 from .serve import dev, serve
 
 
@@ -13,3 +14,4 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(dev)
+main.add_command(demo)

@@ -1,0 +1,3 @@
+"""`resonate-trio demo`."""
+
+from .command import demo as demo
