@@ -8,7 +8,7 @@ nothing is lost with a worker that vanishes in between.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import final
+from typing import Final, final
 
 from attrs import define, field
 
@@ -17,6 +17,10 @@ from server_ref.machine import Outgoing, OutgoingKey, TaskRecord
 
 Slot = tuple[str, ...]
 """What a message is about: of two messages in one slot only the newer one counts."""
+
+
+AFFINITY: Final = 8
+"""How many more tasks than the least loaded worker one may have, and still get a task back that it suspended."""
 
 
 def slot_of(outgoing: Outgoing) -> Slot:
@@ -74,7 +78,11 @@ class Peer:
 
 @final
 class Router:
-    """Assigns messages to peers. The least loaded worker of a group gets the next task."""
+    """Assigns messages to peers. The least loaded worker of a group gets the next task.
+
+    A task that was suspended goes back to the worker that did so, unless that one is much busier than others: it
+    may have kept the execution, which anybody else would have to replay.
+    """
 
     def __init__(self) -> None:
         self._groups: defaultdict[str, dict[str, Peer]] = defaultdict(dict)
@@ -82,6 +90,7 @@ class Router:
         self._parcels: dict[Slot, Parcel] = {}
         self._holders: dict[str, str] = {}
         self._held: defaultdict[str, int] = defaultdict(int)
+        self._suspended_by: dict[str, str] = {}
         self._choices = 0
         self._is_closed = False
 
@@ -100,7 +109,12 @@ class Router:
 
     def track(self, record: TaskRecord) -> None:
         """Note how a task stands now. A message that this made obsolete is no longer delivered."""
+        holder = self._holders.get(record.id)
         self.hold(record.id, record.pid if record.state is TaskState.ACQUIRED else None)
+        if record.state is TaskState.SUSPENDED and holder is not None:
+            self._suspended_by[record.id] = holder
+        elif record.state in {TaskState.ACQUIRED, TaskState.FULFILLED}:
+            self._suspended_by.pop(record.id, None)
         parcel = self._parcels.get((Execute.kind, record.id))
         if parcel is None or not isinstance(message := parcel.outgoing.message, Execute):
             return
@@ -122,7 +136,9 @@ class Router:
         old = self._parcels.get(slot)
         if old is not None and not old.is_execute:
             return
-        peer = self._choose(address)
+        if old is not None:
+            self._suspended_by.pop(slot[1], None)  # that worker had its chance
+        peer = self._choose(address, slot)
         if old is not None:
             if old.peer is peer and (peer is None or slot in peer.queue):
                 old.outgoing = outgoing
@@ -152,6 +168,7 @@ class Router:
             self._forget(parcel)
         self._holders.clear()
         self._held.clear()
+        self._suspended_by.clear()
 
     # --- Peers ------------------------------------------------------------------------------------
 
@@ -191,14 +208,18 @@ class Router:
 
     # --- Places -----------------------------------------------------------------------------------
 
-    def _choose(self, address: PollAddress) -> Peer | None:
+    def _choose(self, address: PollAddress, slot: Slot) -> Peer | None:
         peers = self._groups.get(address.group)
         if not peers:
             return None
         named = peers.get(address.pid) if address.pid is not None else None
         if named is not None or address.cast == "uni":
             return named
-        return min(peers.values(), key=lambda peer: (self.load(peer), peer.chosen))
+        least = min(peers.values(), key=lambda peer: (self.load(peer), peer.chosen))
+        former = peers.get(self._suspended_by.get(slot[1], "")) if slot[0] == Execute.kind else None
+        if former is not None and self.load(former) <= self.load(least) + AFFINITY:
+            return former
+        return least
 
     def _place(self, parcel: Parcel, peer: Peer | None) -> None:
         self._parcels[parcel.slot] = parcel
@@ -215,7 +236,7 @@ class Router:
 
     def _replace(self, parcels: Iterable[Parcel]) -> None:
         for parcel in list(parcels):
-            peer = self._choose(parcel.address)
+            peer = self._choose(parcel.address, parcel.slot)
             if peer is not None or parcel.peer is not None:
                 self._forget(parcel)
                 self._place(parcel, peer)

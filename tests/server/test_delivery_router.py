@@ -15,6 +15,7 @@ from resonate_trio.protocol import (
     parse_address,
 )
 from server_ref.delivery import Peer, Router
+from server_ref.delivery._router import AFFINITY
 from server_ref.machine import Outgoing, TaskRecord
 
 GROUP = "poll://any@g"
@@ -337,3 +338,56 @@ def test_closed_router_keeps_messages_and_takes_no_workers() -> None:
     assert calls == ["a"]
     assert not a.is_open
     assert not connect(router, "b").is_open
+
+
+def suspended(id: str, *, version: int = 1) -> TaskRecord:
+    """Return a task that waits for promises."""
+    return TaskRecord(id, TaskState.SUSPENDED, version)
+
+
+def test_suspended_task_goes_back_to_the_worker_that_suspended_it() -> None:
+    """That worker may have kept the execution; being a little busier than others does not matter."""
+    router = Router()
+    former, other = connect(router, "a"), connect(router, "b")
+    router.track(acquired("t", "a"))
+    router.track(suspended("t"))
+    for busy in ("x", "y"):
+        router.track(acquired(busy, "a"))
+    router.post(*execute("t", version=1))
+    assert (take_all(router, former), take_all(router, other)) == (["t"], [])
+
+
+def test_suspended_task_goes_elsewhere_if_its_worker_is_much_busier() -> None:
+    """A replay costs less than waiting behind many others."""
+    router = Router()
+    former, other = connect(router, "a"), connect(router, "b")
+    router.track(acquired("t", "a"))
+    router.track(suspended("t"))
+    for number in range(AFFINITY + 1):
+        router.track(acquired(f"busy-{number}", "a"))
+    router.post(*execute("t", version=1))
+    assert (take_all(router, former), take_all(router, other)) == ([], ["t"])
+
+
+def test_suspended_task_that_its_worker_does_not_take_goes_elsewhere() -> None:
+    """The retry does not insist on a worker that let its chance pass."""
+    router = Router()
+    former, other = connect(router, "a"), connect(router, "b")
+    router.track(acquired("t", "a"))
+    router.track(suspended("t"))
+    router.post(*execute("t", version=1))
+    assert take_all(router, former) == ["t"]
+    router.post(*execute("t", version=1))
+    assert take_all(router, other) == ["t"]
+
+
+def test_task_that_was_acquired_since_owes_nothing_to_the_worker_before() -> None:
+    """Only the last one that suspended a task may have it in memory at its version."""
+    router = Router()
+    first, second = connect(router, "a"), connect(router, "b")
+    router.track(acquired("t", "a"))
+    router.track(suspended("t"))
+    router.track(acquired("t", "b", version=2))
+    router.track(suspended("t", version=2))
+    router.post(*execute("t", version=2))
+    assert (take_all(router, first), take_all(router, second)) == ([], ["t"])
