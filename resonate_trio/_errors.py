@@ -35,7 +35,7 @@ class UnregisteredFunctionError(UsageError):
     above the function, or name a function of another service by a string.
 
     Attributes:
-        function: the object that was invoked.
+        function: the name of the object that was invoked.
     """
 
     def __init__(self, function: object) -> None:
@@ -44,7 +44,7 @@ class UnregisteredFunctionError(UsageError):
             f"{name} is not registered, so it has no name to invoke it by: put @resonate.register above its "
             f"definition, or name a function of another service by a string"
         )
-        self.function = function
+        self.function = name
 
 
 @final
@@ -73,7 +73,7 @@ class EncodingError(UsageError):
 
     Attributes:
         path: where in the value, as `args[0].items[2].socket`.
-        value_type: the type of what is there.
+        value_type: the name of the type of what is there.
     """
 
     def __init__(self, path: str, value_type: type, reason: str | None = None) -> None:
@@ -81,7 +81,7 @@ class EncodingError(UsageError):
             reason = f"{_type_name(value_type)} cannot be encoded. What can be encoded: {_ENCODABLE}"
         super().__init__(f"{path}: {reason}")
         self.path = path
-        self.value_type = value_type
+        self.value_type = _type_name(value_type)
 
 
 # --- Functions and data that this process does not know -------------------------------------------

@@ -9,7 +9,7 @@ from enum import Enum
 import trio
 from attrs import frozen
 
-from resonate_trio import EncodingError, RemoteError, Resonate
+from resonate_trio import ArgumentsError, EncodingError, Resonate
 
 resonate = Resonate()
 
@@ -56,8 +56,8 @@ async def main() -> None:
                 print(f"EncodingError at {error.path}")
         try:
             await resonate.rfc("discount-3", "discount", {"items": ["fig"], "price": "a lot"})
-        except RemoteError as error:
-            print(f"{error.type_name}: {error.message}")
+        except ArgumentsError as error:
+            print(f"ArgumentsError at {error.path}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Exceptions as data: how a failure is written into a promise, and what is raised where it is read.
 
 Nothing is pickled or unpickled. Exceptions of Python's own (`ValueError`, `OSError`, `ExceptionGroup`) are built
-again from their names and arguments, all others become a RemoteError with what is known of them.
+again from their names and arguments, those of this package from their attributes; all others become a RemoteError
+with what is known of them.
 
 The form is the one that other clients of the protocol write and read: `__type`, `name`, `message`, `stack`, and
 for a group (their aggregate error) `errors`. What only we write stands under one key of our own.
@@ -10,10 +11,11 @@ for a group (their aggregate error) `errors`. What only we write stands under on
 import builtins
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias, final
 
-from resonate_trio._errors import RemoteError
+from resonate_trio import _errors
+from resonate_trio._errors import RemoteError, ResonateError
 
 Json: TypeAlias = dict[str, object]
 
@@ -30,6 +32,12 @@ _REBUILT: Final[Mapping[str, type[Exception]]] = {
     and issubclass(cls, Exception)
     and not issubclass(cls, BaseExceptionGroup | StopIteration | StopAsyncIteration)
     and cls.__name__ == name
+}
+# Their constructors make messages out of facts; what travels is the message made, and the facts as attributes.
+_OWN: Final[Mapping[str, type[ResonateError]]] = {
+    name: cls
+    for name, cls in vars(_errors).items()
+    if isinstance(cls, type) and issubclass(cls, ResonateError) and cls is not RemoteError
 }
 
 
@@ -70,6 +78,8 @@ def _details(error: BaseException) -> Json:
     args = _arguments(error)
     if len(args) <= _MAX_ARGS and all(_survives(arg) for arg in args):
         details["args"] = args
+    if type(error) is _OWN.get(type(error).__name__):
+        details = {"module": _OURS, "attributes": {name: _plain(value) for name, value in _attributes(error)}}
     notes = getattr(error, "__notes__", ())
     own = [_shortened(note) for note in _strings(notes) if not isinstance(note, _ReadNote)]
     if own:
@@ -82,6 +92,17 @@ def _arguments(error: BaseException) -> list[object]:
         # The names of files are arguments too, but OSError takes them out of its args.
         return [*error.args, error.filename, None, error.filename2]
     return list(error.args)
+
+
+def _attributes(error: BaseException) -> Iterable[tuple[str, object]]:
+    return ((name, value) for name, value in vars(error).items() if not name.startswith("_"))
+
+
+def _plain(value: object) -> object:
+    """Return the value of one of our attributes as it is, if JSON can hold it: texts, numbers, lists of texts."""
+    if isinstance(value, tuple):
+        return [item for item in value if _survives(item)]
+    return value if _survives(value) else None
 
 
 def _survives(value: object) -> bool:
@@ -134,7 +155,7 @@ def _rebuilt(data: object, id: str) -> Exception:
     if not isinstance(data, dict):
         return RemoteError(id, type_name="Error", message=_told(data), data=data)
     stack = data.get("stack")
-    error = _group(data, id) or _builtin(data) or _remote(data, id)
+    error = _group(data, id) or _builtin(data) or _own(data) or _remote(data, id)
     for note in _strings(_ours(data).get("notes")):
         error.add_note(note)
     if isinstance(stack, str) and not isinstance(error, ExceptionGroup):  # its members tell theirs
@@ -162,6 +183,20 @@ def _builtin(data: Json) -> Exception | None:
         return cls(*args)
     except Exception:  # some take other arguments than it was written with
         return None
+
+
+def _own(data: Json) -> Exception | None:
+    name, message, ours = data.get("name"), data.get("message"), _ours(data)
+    cls = _OWN.get(name) if isinstance(name, str) and ours.get("module") == _OURS else None
+    attributes = ours.get("attributes")
+    if cls is None or not isinstance(attributes, dict):
+        return None
+    error = cls.__new__(cls)
+    error.args = (message if isinstance(message, str) else "",)
+    for attribute, value in attributes.items():
+        if not attribute.startswith("_") and not hasattr(cls, attribute):  # whoever wrote this: facts, no methods
+            setattr(error, attribute, tuple(value) if isinstance(value, list) else value)
+    return error
 
 
 def _remote(data: Json, id: str) -> RemoteError:

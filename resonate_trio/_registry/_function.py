@@ -117,4 +117,4 @@ class Function:
                 f"{self.name}: the argument {error}. It is to be called as {self.name}{self.signature}",
                 function=self.name,
                 path=error.path,
-            ) from error
+            ) from None

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from resonate_trio._codec import Codec
-from resonate_trio._errors import InvocationTimedOut, RemoteError
+from resonate_trio._errors import (
+    ArgumentsError,
+    EncodingError,
+    InvocationTimedOut,
+    RemoteError,
+    UnknownFunctionError,
+)
 from resonate_trio.protocol import EMPTY, Value
 
 _CODEC = Codec()
@@ -55,6 +61,47 @@ def _notes(error: BaseException) -> str:
 def _remote(error: BaseException) -> RemoteError:
     assert isinstance(error, RemoteError)
     return error
+
+
+# --- Exceptions of this package ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownFunctionError("charge", 2, ["reserve", "charge (versions 1)"]),
+        ArgumentsError("charge: the argument order is missing", function="charge", path="order.items[2]"),
+        EncodingError("args[0]", object),
+        InvocationTimedOut("order:1"),
+    ],
+)
+def test_our_own_exceptions_arrive_as_what_they_were(error: Exception) -> None:
+    """With their message and their attributes, so that a caller can act on them."""
+    read = _travel(error)
+    assert type(read) is type(error)
+    assert str(read) == str(error)
+    assert {name: value for name, value in vars(read).items() if name != "__notes__"} == vars(error)
+
+
+def test_what_pretends_to_be_our_own_sets_facts_only() -> None:
+    """Nothing that the data says replaces what the class is."""
+    data = {
+        "name": "InvocationTimedOut",
+        "message": "late",
+        "resonate_trio": {
+            "module": "resonate_trio",
+            "attributes": {"id": "x", "__class__": "y", "with_traceback": 1, "args": []},
+        },
+    }
+    read = _CODEC.decode_error(_payload(data), id="p")
+    assert isinstance(read, InvocationTimedOut)
+    assert (read.id, str(read), callable(read.with_traceback)) == ("x", "late", True)
+
+
+def test_our_own_name_from_another_client_is_not_taken_for_ours() -> None:
+    """Its attributes would be missing."""
+    read = _CODEC.decode_error(_payload({"name": "InvocationTimedOut", "message": "late"}), id="p")
+    assert _remote(read).type_name == "InvocationTimedOut"
 
 
 # --- Exceptions of Python's own -------------------------------------------------------------------
@@ -132,11 +179,6 @@ def test_a_remote_error_that_passes_through_keeps_its_name() -> None:
     assert str(second) == "_CardDeclinedError: no funds"
     assert second.id == "root:1"
     assert "RemoteError" in str(second.remote_traceback)
-
-
-def test_our_own_errors_travel_too() -> None:
-    """A function that lets a timeout of a child pass fails with it."""
-    assert _remote(_travel(InvocationTimedOut("root:1.1"))).type_name == "InvocationTimedOut"
 
 
 # --- Notes and tracebacks -------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_an_unregistered_function_is_named_with_the_remedy() -> None:
     error = UnregisteredFunctionError(_unregistered)
     assert "_unregistered is not registered" in str(error)
     assert "@resonate.register" in str(error)
-    assert error.function is _unregistered
+    assert error.function == "_unregistered"
     assert isinstance(error, UsageError)
 
 
@@ -66,7 +66,7 @@ def test_encoding_error_names_path_type_and_what_can_be_encoded() -> None:
     """The message is enough to find the value and to know what to pass instead."""
     error = EncodingError("args[0].socket", type(_unregistered))
     assert str(error).startswith("args[0].socket: function cannot be encoded. What can be encoded: None, ")
-    assert error.value_type is type(_unregistered)
+    assert error.value_type == "function"
 
 
 def test_encoding_error_names_the_module_of_a_class_that_is_no_builtin() -> None:
