@@ -1,0 +1,1 @@
+"""The published clients of this protocol, unchanged, against our server."""
