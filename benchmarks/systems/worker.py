@@ -1,0 +1,27 @@
+"""A worker process: `python -m benchmarks.systems.worker URL GROUP`. It ends with its standard input."""
+
+import os
+import signal
+import sys
+
+import trio
+
+from resonate_trio import Resonate
+
+from ._functions import register_functions
+
+
+async def work(url: str, group: str) -> None:
+    """Execute the functions of a group until standard input ends."""
+    resonate = Resonate(url, group=group)
+    register_functions(resonate, group)
+    async with resonate, trio.lowlevel.FdStream(os.dup(0)) as orders:
+        print("open", flush=True)
+        async for _ in orders:
+            pass
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
+    _, server, own_group = sys.argv
+    trio.run(work, server, own_group)

@@ -1,0 +1,43 @@
+"""Remote calls one after the other in one durable function: after each it goes on where it was."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Self, final
+
+from attrs import frozen
+
+from benchmarks._figures import Measurement
+from benchmarks.systems import System
+
+from ._base import Scale, measure_sequence
+
+
+@final
+@frozen
+class Rfcs:
+    """Sequential calls of a function that another worker executes.
+
+    Attributes:
+        sizes: how many calls a flow makes, and how many such flows are run.
+    """
+
+    name: ClassVar[str] = "rfcs"
+    sample: ClassVar[str] = "call"
+    counted: ClassVar[str] = "calls"
+    is_curve: ClassVar[bool] = True
+
+    sizes: Sequence[tuple[int, int]] = ((10, 10), (100, 2), (300, 1))
+
+    @classmethod
+    def at(cls, scale: Scale) -> Self:
+        """Return the workload at a scale."""
+        match scale:
+            case Scale.FULL:
+                return cls()
+            case Scale.QUICK:
+                return cls(((10, 3), (100, 1)))
+            case Scale.TINY:
+                return cls(((2, 1), (4, 1)))
+
+    async def measure(self, system: System) -> list[Measurement]:
+        """Run flows of each size, one after the other."""
+        return [await measure_sequence(system, "calls", size, repeats=flows) for size, flows in self.sizes]

@@ -1,0 +1,76 @@
+"""The benchmarks work: every workload runs, as small as it gets. How long it takes is of no account here."""
+
+import orjson
+import pytest
+from rich.console import Console
+
+from benchmarks._facts import collect_facts
+from benchmarks._report import to_document, to_table
+from benchmarks._runner import Plan, run
+from benchmarks.systems import Mode, open_system
+from benchmarks.workloads import WORKLOADS, Scale, WrongResultError
+from benchmarks.workloads._base import timed_call
+
+pytestmark = pytest.mark.trio
+
+
+def unheard(_: str) -> None:
+    """Take news of the progress."""
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+async def test_workload_runs_embedded(name: str) -> None:
+    """Each workload gives at least one case, each case has samples, and none took no time."""
+    async with open_system(Mode.EMBEDDED_MEMORY) as system:
+        measurements = await WORKLOADS[name].at(Scale.TINY).measure(system)
+    assert measurements
+    for measurement in measurements:
+        assert measurement.operations >= len(measurement.samples_ns) > 0
+        assert measurement.elapsed_ns > 0
+
+
+async def test_rounds_are_summed_up_case_by_case() -> None:
+    """A figure has a summary of each round, and a total that counts the samples of all."""
+    plan = Plan(["steps", "round-trip"], [Mode.EMBEDDED_MEMORY, Mode.EMBEDDED_DISK], 2, Scale.TINY)
+    figures = await run(plan, unheard)
+    assert [(figure.workload, figure.case, figure.mode) for figure in figures] == [
+        ("steps", "n = 2", "embedded-memory"),
+        ("steps", "n = 4", "embedded-memory"),
+        ("steps", "n = 2", "embedded-disk"),
+        ("steps", "n = 4", "embedded-disk"),
+        ("round-trip", "idle workers", "embedded-memory"),
+        ("round-trip", "idle workers", "embedded-disk"),
+    ]
+    for figure in figures:
+        assert [summary.samples for summary in figure.rounds] == [figure.total.samples // 2] * 2
+
+
+async def test_report_has_all_figures_and_the_surroundings() -> None:
+    """The table has a row for each figure; the document survives JSON and says what was run, where, and how."""
+    plan = Plan(["requests"], [Mode.EMBEDDED_MEMORY], 1, Scale.TINY)
+    figures = await run(plan, unheard)
+    table = to_table(figures)
+    assert table.row_count == len(figures) == 2
+    console = Console(width=120)
+    with console.capture() as printed:
+        console.print(table)
+    assert "connections: 2" in printed.get()
+    document = orjson.loads(orjson.dumps(to_document(plan, figures, collect_facts())))
+    assert [figure["case"] for figure in document["figures"]] == ["connections: 1", "connections: 2"]
+    assert document["parameters"]["workloads"]["requests"]["counted"] == "requests"
+    assert document["facts"]["cpus"] >= 1
+
+
+async def test_wrong_result_is_no_measurement() -> None:
+    """A system that returns something else is refused, however fast it was."""
+    async with open_system(Mode.EMBEDDED_MEMORY) as system:
+        with pytest.raises(WrongResultError, match=r"echo\(1,\) returned 1, not 2"):
+            await timed_call(system, "echo", 1, expected=2)
+
+
+@pytest.mark.slow
+async def test_processes_are_started_and_stopped() -> None:
+    """Over HTTP, a server and two workers are started, reached by the SDK and past it, and stopped."""
+    async with open_system(Mode.HTTP) as system:
+        for name in ("rfcs", "requests"):
+            assert await WORKLOADS[name].at(Scale.TINY).measure(system)
