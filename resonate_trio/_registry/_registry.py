@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from attrs import Factory, frozen
 
@@ -13,6 +13,10 @@ from resonate_trio._retry import Constant, Exponential, Linear, Never, RetryPoli
 from ._function import Function
 from ._inspection import check_callable, describe
 
+# How many callables that were not registered are remembered, so that a step in a loop is inspected once. A program
+# that makes a new lambda for each call must not fill the memory.
+MAX_ADHOC: Final = 256
+
 
 @final
 @frozen(eq=False)
@@ -21,6 +25,7 @@ class Registry:
 
     _by_name: dict[str, dict[int, Function]] = Factory(dict)
     _by_object: dict[tuple[int, ...], Function] = Factory(dict)
+    _adhoc: dict[tuple[int, ...], Function] = Factory(dict)
 
     def register(
         self,
@@ -81,10 +86,14 @@ class Registry:
         Raises:
             UsageError: it can be no durable function.
         """
-        function = self._by_object.get(_identity(fn))
+        key = _identity(fn)
+        function = self._by_object.get(key) or self._adhoc.get(key)
         if function is None:
             check_callable(fn)
             function = Function(describe(fn), 1, fn)
+            if len(self._adhoc) >= MAX_ADHOC:
+                self._adhoc.clear()
+            self._adhoc[key] = function  # which keeps `fn` alive, so that nothing else gets its id
         return function
 
     def __contains__(self, name: str) -> bool:

@@ -434,3 +434,21 @@ def test_arguments_that_do_not_bind_are_refused_on_the_other_side_too(charging: 
     """The caller may know another version of the function."""
     with pytest.raises(ArgumentsError, match="missing a required argument"):
         charging.structure_arguments([], {}, _CODEC)
+
+
+def test_a_callable_that_was_not_registered_is_inspected_once() -> None:
+    """A step that is called in a loop costs its inspection once."""
+    registry = Registry()
+    assert registry.adhoc(_charge_once) is registry.adhoc(_charge_once)
+
+
+def test_callables_without_end_are_not_remembered_without_end() -> None:
+    """A new lambda for each call does not fill the memory, and none is taken for another."""
+    registry = Registry()
+    for number in range(1000):
+        assert registry.adhoc(lambda number=number: number).call() == number
+    assert len(registry._adhoc) <= 256
+
+
+def _charge_once() -> None:
+    """Do nothing."""
