@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from typing import final
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -47,12 +48,26 @@ def load_settings(
     url = url or env.get("RESONATE_URL") or None
     group = group or env.get("RESONATE_GROUP") or DEFAULT_GROUP
     pid = pid or new_pid()
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise UsageError(f"the server's url is {url!r}; it must begin with http:// or https://")
+    if url is not None:
+        _check_url(url)
     for name, value in (("group", group), ("pid", pid)):
         if "/" in value:
             raise UsageError(f"{name}={value!r} must not contain '/'")
-    return Settings(url.rstrip("/") if url else None, token or env.get("RESONATE_TOKEN") or None, group, pid)
+    # Tokens come from files, with a line's end, which no HTTP header may hold.
+    token = (token or env.get("RESONATE_TOKEN") or "").strip() or None
+    return Settings(url.rstrip("/") if url else None, token, group, pid)
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"the server's url is {url!r}; it must begin with http:// or https://")
+    try:
+        parts = urlsplit(url)
+        is_complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or too great
+        is_complete = False
+    if not is_complete:
+        raise UsageError(f"the server's url is {url!r}; it must name a host, as in http://localhost:8001")
 
 
 def new_pid() -> str:

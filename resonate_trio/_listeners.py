@@ -1,12 +1,13 @@
 """Waiting for promises from the ephemeral world: listeners, and the `unblock` messages that answer them."""
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import final
 
 import anyio
 
-from ._errors import PromiseNotFoundError
+from ._errors import PromiseNotFoundError, ResonateError
 from ._transport import Link, accepted
 from .protocol import PollAddress, Promise, PromiseRegisterListener, PromiseReply, origin_of
 
@@ -18,6 +19,7 @@ class _Waiter:
     def __init__(self) -> None:
         self.settled = anyio.Event()
         self.promise: Promise | None = None
+        self.error: ResonateError | None = None
         self.count = 0
 
 
@@ -37,7 +39,7 @@ class Listeners:
         """Return the promise `id` once it is settled.
 
         Raises:
-            PromiseNotFoundError: there is none.
+            PromiseNotFoundError: there is none, or none any more: the server has lost what it knew.
             ServerUnreachableError: the server could not even be asked. While it is away later, the wait goes on.
         """
         with self._waiting(id) as waiter:
@@ -46,7 +48,7 @@ class Listeners:
                 return promise
             await waiter.settled.wait()
             if waiter.promise is None:
-                raise RuntimeError("a waiter was woken without its promise")
+                raise waiter.error or RuntimeError("a waiter was woken without its promise")
             return waiter.promise
 
     def settle(self, promise: Promise) -> None:
@@ -57,10 +59,18 @@ class Listeners:
             waiter.settled.set()
 
     async def refresh(self) -> None:
-        """Ask again about all that is waited for: messages may have been lost with a connection."""
-        for id in list(self._waiters):
-            if id in self._waiters:
-                self.settle(await self._register(id))
+        """Ask again about all that is waited for: messages may have been lost with a connection.
+
+        What cannot be asked for is told to those who wait for it.
+        """
+        for id, waiter in list(self._waiters.items()):
+            if self._waiters.get(id) is not waiter:
+                continue
+            try:
+                self.settle(await self._register(id, patience=math.inf))
+            except ResonateError as error:
+                waiter.error = error
+                waiter.settled.set()
 
     @contextmanager
     def _waiting(self, id: str) -> Generator[_Waiter]:
@@ -73,9 +83,9 @@ class Listeners:
             if not waiter.count and self._waiters.get(id) is waiter:
                 del self._waiters[id]
 
-    async def _register(self, id: str) -> Promise:
+    async def _register(self, id: str, patience: float | None = None) -> Promise:
         request = PromiseRegisterListener(id, self._address)
-        reply = await self._link.ask(request, origin=origin_of(id))
+        reply = await self._link.ask(request, origin=origin_of(id), patience=patience)
         if reply.status == 404:
             raise PromiseNotFoundError(id)
         return accepted(reply, PromiseReply).promise

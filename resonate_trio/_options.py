@@ -38,12 +38,15 @@ class Options:
     retry: RetryPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.group is not None and (not self.group or "/" in self.group):
-            raise UsageError(f"group={self.group!r} is no name of a group: it must not be empty or contain '/'")
-        if self.timeout is not None and (math.isnan(self.timeout) or self.timeout <= 0):
-            raise UsageError(f"timeout={self.timeout!r}: a timeout is a number of seconds greater than 0")
-        if self.version is not None and self.version < 0:
-            raise UsageError(f"version={self.version!r}: a version is an integer, 0 (the newest) or greater")
+        group, timeout, version, retry = self.group, self.timeout, self.version, self.retry
+        if group is not None and not (isinstance(group, str) and group and "/" not in group):
+            raise UsageError(f"group={group!r} is no name of a group: a string, not empty, without '/'")
+        if timeout is not None and not (is_number(timeout) and timeout > 0):
+            raise UsageError(f"timeout={timeout!r}: a timeout is a number of seconds greater than 0")
+        if version is not None and not (type(version) is int and version >= 0):
+            raise UsageError(f"version={version!r}: a version is an integer, 0 (the newest) or greater")
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise UsageError(f"retry={retry!r}: a policy is Exponential(), Linear(), Constant() or Never()")
 
     def merged(self, values: OptionValues) -> "Options":
         """Return these options with some of them replaced."""
@@ -65,6 +68,11 @@ class Options:
         """Refuse what has no meaning for a local invocation."""
         if self.group is not None:
             raise UsageError("group= is for remote invocations (rfi, rfc, detached): lfi and lfc run right here")
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a number, as far as options are concerned."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 NO_OPTIONS = Options()

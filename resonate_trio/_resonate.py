@@ -22,7 +22,7 @@ from ._registry import Registry
 from ._retry import RetryPolicy
 from ._root_calls import RootCalls
 from ._roots import RootHandle, Roots
-from ._services import open_services
+from ._services import open_services, open_shelter
 from ._transport import EmbeddedTransport, HttpTransport, Link, Transport, accepted
 from ._worker import Worker, WorkerOptions
 from .protocol import Acquired, PollAddress, TaskCreate, TaskState
@@ -190,6 +190,9 @@ class Resonate(RootCalls):
 
         If this process dies, another worker of the group takes over. If the invocation exists already and is
         executed elsewhere, the handle waits for that. Otherwise as `rfi`.
+
+        Raises:
+            UnknownFunctionError: there is no function of this name here.
         """
         return await self._invoke_here(id, fn, args, kwargs)
 
@@ -216,6 +219,8 @@ class Resonate(RootCalls):
         self, id: str, fn: AnyFunction | str, args: Sequence[object], kwargs: dict[str, object]
     ) -> RootHandle[object]:
         running = self._require_running()
+        if isinstance(fn, str):
+            self.registry.named(fn)  # what is not registered here cannot run here
         roots, worker = running.roots, running.worker
         create, result_type = roots.request(id, fn, args, kwargs, NO_OPTIONS)
         asked_at = trio.current_time()
@@ -236,9 +241,12 @@ class Resonate(RootCalls):
     async def __aenter__(self) -> Self:
         if self._block is not None:
             raise UsageError("this Resonate is open already: one `async with resonate` at a time")
-        block = self._run()
-        await block.__aenter__()
-        self._block = block
+        self._block = block = self._run()
+        try:
+            await block.__aenter__()
+        except BaseException:
+            self._block = None
+            raise
         return self
 
     async def __aexit__(
@@ -247,14 +255,17 @@ class Resonate(RootCalls):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        block, self._block = self._block, None
-        assert block is not None
-        return await block.__aexit__(kind, error, traceback)
+        assert self._block is not None
+        try:
+            return await self._block.__aexit__(kind, error, traceback)
+        finally:
+            self._block = None
 
     @asynccontextmanager
     async def _run(self) -> AsyncGenerator[None]:
         settings, options = self._settings, self._worker_options
-        async with self._open_transport() as transport, open_services() as services:
+        # Only the application's own block can be cancelled from outside: draining needs all the rest.
+        async with open_shelter() as block, self._open_transport() as transport, open_services() as services:
             link = Link(transport, token=settings.token)
             listeners = Listeners(link, PollAddress("uni", settings.group, settings.pid))
             codec = Codec()
@@ -269,7 +280,8 @@ class Resonate(RootCalls):
             try:
                 async with open_services() as listening:
                     listening.start_soon(listen, source, listeners, worker.receive)
-                    yield
+                    with block:
+                        yield
             finally:
                 self._running = None
                 with trio.CancelScope(shield=True):  # bounded by the grace

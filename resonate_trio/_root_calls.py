@@ -89,7 +89,11 @@ class RootCalls(ABC):
         """Call a function remotely: invoke it as `rfi` does, and wait for its result as the handle does."""
         return await (await self._roots().invoke(id, fn, args, kwargs, self._default_options()))
 
-    async def get(self, id: str, result_type: type[T] | Any = object) -> RootHandle[T]:
+    @overload
+    async def get(self, id: str, result_type: type[T]) -> RootHandle[T]: ...
+    @overload
+    async def get(self, id: str, result_type: Any = object) -> RootHandle[Any]: ...
+    async def get(self, id: str, result_type: Any = object) -> RootHandle[Any]:
         """Return a handle to an invocation that exists.
 
         Args:

@@ -1,9 +1,10 @@
-"""A task group for helpers: they live as long as the block, and no longer."""
+"""Task groups for helpers: they live as long as the block that they help, and no longer."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 
@@ -12,7 +13,8 @@ async def open_services() -> AsyncGenerator[TaskGroup]:
     """Open a task group whose tasks help the block and are cancelled at its end.
 
     Which exception the user sees: what the block raised, as it is and in no group. If a helper fails, the block is
-    cancelled, and the helper's exception is raised as it is. If both fail, both, in a group.
+    cancelled, and the helper's exception is raised as it is. If several fail, all of them, in a group; but in the
+    same way, as by a token that the server refuses wherever it is shown, only the first.
     """
     raised: BaseException | None = None
     try:
@@ -25,7 +27,36 @@ async def open_services() -> AsyncGenerator[TaskGroup]:
             finally:
                 services.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1 or group is raised:
+        if len({type(error) for error in group.exceptions}) > 1 or group is raised:
             raise
         # `from None` would hide the cause that the exception may have; its context is only the group.
         raise group.exceptions[0] from group.exceptions[0].__cause__
+
+
+@asynccontextmanager
+async def open_shelter() -> AsyncGenerator[anyio.CancelScope]:
+    """Shield a block from cancellation from outside, except for what it does within the scope that is yielded.
+
+    So helpers that are needed for an orderly end are still there when the body is cancelled:
+
+    ```python
+    async with open_shelter() as body, open_services() as services:
+        services.start_soon(helper)
+        with body:
+            ...
+        await use(helper)
+    ```
+    """
+    body = anyio.CancelScope()
+    async with open_services() as outside:
+        outside.start_soon(_pass_on_cancellation, body)
+        with anyio.CancelScope(shield=True):
+            yield body
+    await anyio.lowlevel.checkpoint_if_cancelled()  # which the body has heard of, and our caller must
+
+
+async def _pass_on_cancellation(body: anyio.CancelScope) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        body.cancel()

@@ -164,11 +164,16 @@ class Calls:
 
     # --- Common -----------------------------------------------------------------------------------
 
+    def _check(self, fn: AnyFunction | str) -> None:
+        call = f"invoking {_name(fn)}"
+        self._frame.check_task(call)
+        self._scope.check_open(call)
+
     def _remote_call(
         self, fn: AnyFunction | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> RemoteCall:
         runtime = self._frame.runtime
-        self._frame.check_task(f"invoking {_name(fn)}")
+        self._check(fn)
         return remote_call(runtime.registry, runtime.group, self._options, fn, args, kwargs)
 
     def _invoke_remote(
@@ -192,7 +197,7 @@ class Calls:
         self, fn: AnyFunction | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> tuple[Handle[Any], PromiseCreate, Work]:
         frame, runtime, options = self._frame, self._frame.runtime, self._options
-        frame.check_task(f"invoking {_name(fn)}")
+        self._check(fn)
         options.check_local()
         registry = runtime.registry
         function = registry.named(fn, options.version or 0) if isinstance(fn, str) else registry.adhoc(fn)
@@ -203,7 +208,7 @@ class Calls:
         # The arguments stay here, so they may be anything; what is stored tells a reader which step this is.
         param = runtime.codec.encode_call(Call(function.name, (), {}, function.version))
         request = PromiseCreate(lineage.id, timeout_at, {**lineage.tags(), tags.SCOPE: tags.LOCAL}, param)
-        work = Work(function, args, kwargs, frame.context_factory(lineage, timeout_at), options.retry)
+        work = Work(function, args, kwargs, frame.context_factory(lineage), options.retry)
         handle: Handle[Any] = Handle(frame, lineage.id, function.name, function.result_type)
         runtime.instrument.invoked(lineage.id, "local", function.name, frame.lineage.id)
         self._scope.own(handle)

@@ -1,7 +1,7 @@
 """The context: the first argument of a durable function."""
 
 import math
-from typing import Any, Self, TypeVar, final
+from typing import Any, TypeVar, final, overload
 
 from resonate_trio._errors import UsageError
 from resonate_trio._execution import Execution
@@ -40,12 +40,6 @@ class Context(Calls):
     def __repr__(self) -> str:
         return f"<Context of {self.id!r}>"
 
-    @classmethod
-    def of_task(cls, execution: Execution) -> Self:
-        """Return the context of the function that a task executes."""
-        promise = execution.promise
-        return cls(execution, Lineage.of(promise.id, promise.tags), promise.timeout_at)
-
     def open_nursery(self) -> NurseryManager:
         """Open a durable nursery: `async with ctx.open_nursery() as nursery`.
 
@@ -66,13 +60,16 @@ class Context(Calls):
         self._frame.check_task("ctx.sleep()")
         if math.isnan(seconds) or seconds < 0:
             raise UsageError(f"ctx.sleep({seconds!r}): the seconds to sleep are a number, 0 or greater")
+        self._scope.check_open("ctx.sleep()")
         request = self._latent("timer", tags.TIMER, "sleep", seconds)
         await self._frame.execution.create(request)
         await self._frame.execution.wait([request.id])
 
-    async def promise(
-        self, result_type: type[T] | Any = object, *, expires_after: float | None = None
-    ) -> Handle[T]:
+    @overload
+    async def promise(self, result_type: type[T], *, expires_after: float | None = None) -> Handle[T]: ...
+    @overload
+    async def promise(self, result_type: Any = object, *, expires_after: float | None = None) -> Handle[Any]: ...
+    async def promise(self, result_type: Any = object, *, expires_after: float | None = None) -> Handle[Any]:
         """Create a promise that someone outside settles, and return its handle once it is stored.
 
         Its `id` is what to hand out: `client.promises.resolve(id, value)` or `.reject(id, error)` settles it.
@@ -84,6 +81,7 @@ class Context(Calls):
                 deadline at the latest.
         """
         self._frame.check_task("ctx.promise()")
+        self._scope.check_open("ctx.promise()")
         request = self._latent("external", tags.EXTERNAL, "promise", expires_after)
         await self._frame.execution.create(request)
         return Handle(self._frame, request.id, "promise", result_type)
@@ -101,6 +99,7 @@ class Context(Calls):
         """
         self._frame.check_task("the end of the function")
         failures = await self._scope.join(awaited_ones_too=False)
+        self._scope.close()
         if failures:
             own = [] if error is None else [error]
             raise ExceptionGroup(f"{len(failures)} failed in {self.id!r} that were not awaited", own + failures)

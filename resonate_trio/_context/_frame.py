@@ -62,18 +62,23 @@ class Frame:
         """Return the deadline of an invocation that outlives us. Unix time in milliseconds."""
         return deadline_ms(self.runtime.clock.now_ms(), seconds)
 
-    def context_factory(self, lineage: Lineage, timeout_at: int) -> Callable[[], CallContext]:
-        """Return what makes the context of each attempt of a local invocation."""
-        return partial(self._new_context, self.execution, lineage, timeout_at)
+    def context_factory(self, lineage: Lineage) -> Callable[[int], CallContext]:
+        """Return what makes the context of each attempt of a local invocation, from its deadline."""
+        return partial(self._new_context, self.execution, lineage)
 
     def check_task(self, call: str) -> None:
-        """Refuse durable calls from another task than the function's own: a replay could not repeat their order.
+        """Refuse durable calls from elsewhere than the function's own task: a replay could not repeat their order.
 
         Raises:
-            UsageError: the calling task is not the one that the function runs in.
+            UsageError: the calling task is not the one that the function runs in, or it is a thread.
             ExecutionDropped: the execution has ended.
         """
         self.execution.check_alive()
+        if not trio.lowlevel.in_trio_task():
+            raise UsageError(
+                f"{call} in {self.lineage.id!r} is called from a thread. A function that makes durable calls is "
+                f"an async one: write it as `async def`, and call blocking code by `await ctx.lfc(fn, ...)`"
+            )
         if trio.lowlevel.current_task() is not self._task:
             raise UsageError(
                 f"{call} in {self.lineage.id!r} is called from another task than the function's own. Tasks of a "

@@ -46,14 +46,23 @@ class NurseryManager:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and not isinstance(error, Exception):
-            # A plain trio scope was cancelled, or the execution ended. Whoever survives that must still wait.
-            self._scope.bequeath(self._parent)
+            self._leave_early()
             return
-        failures = await self._scope.join(awaited_ones_too=True)
+        try:
+            failures = await self._scope.join(awaited_ones_too=True)
+        except BaseException:
+            self._leave_early()
+            raise
+        self._scope.close()
         if error is not None and not any(error is failure for failure in failures):
             failures.insert(0, error)
         if failures:
             raise ExceptionGroup(f"{len(failures)} failed in a nursery of {self._id}", failures)
+
+    def _leave_early(self) -> None:
+        # A plain trio scope was cancelled, or the execution ended. Whoever survives that must still wait.
+        self._scope.bequeath(self._parent)
+        self._scope.close()
 
     @property
     def _id(self) -> str:

@@ -1,6 +1,9 @@
 """From a task to the function that it executes."""
 
+from functools import partial
+
 from resonate_trio._execution import Execution, Work
+from resonate_trio._ids import Lineage
 
 from ._context import Context
 
@@ -13,8 +16,8 @@ def root_work(execution: Execution) -> Work:
         ArgumentsError: the arguments do not bind to its signature.
         DecodingError: the call, or an argument, cannot be read.
     """
-    runtime = execution.runtime
-    call = runtime.codec.decode_call(execution.promise.param)
+    runtime, promise = execution.runtime, execution.promise
+    call = runtime.codec.decode_call(promise.param)
     function = runtime.registry.named(call.func, call.version)
     args, kwargs = function.structure_arguments(call.args, call.kwargs, runtime.codec)
-    return Work(function, args, kwargs, lambda: Context.of_task(execution))
+    return Work(function, args, kwargs, partial(Context, execution, Lineage.of(promise.id, promise.tags)))

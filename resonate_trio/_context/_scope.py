@@ -2,6 +2,8 @@
 
 from typing import Any, final
 
+from resonate_trio._errors import UsageError
+
 from ._frame import Frame
 from ._handle import Handle
 
@@ -14,9 +16,22 @@ class Scope:
         self.frame = frame
         self._children: dict[str, Handle[Any]] = {}
         self._detached: list[str] = []
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<Scope in {self.frame.lineage.id!r}: {len(self._children)} children>"
+
+    def check_open(self, call: str) -> None:
+        """Refuse an invocation that nobody would wait for any more. Raises UsageError."""
+        if self._is_closed:
+            raise UsageError(
+                f"{call} in {self.frame.lineage.id!r} comes too late: the nursery, or the function, that it would "
+                f"belong to has ended. Make it inside the `async with ctx.open_nursery() as nursery:` block"
+            )
+
+    def close(self) -> None:
+        """Take in nothing more."""
+        self._is_closed = True
 
     def own(self, handle: Handle[Any]) -> None:
         """Take in an invocation."""

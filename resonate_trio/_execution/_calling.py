@@ -1,5 +1,6 @@
 """Running a function: its attempts, and what comes of them."""
 
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -12,6 +13,8 @@ from resonate_trio._codec import Codec
 from resonate_trio._registry import Function
 from resonate_trio._retry import DEFAULT_RETRY, RetryPolicy
 from resonate_trio.protocol import PromiseState, Value
+
+logger = logging.getLogger("resonate_trio.execution")
 
 
 class CallContext(Protocol):
@@ -28,15 +31,20 @@ class CallContext(Protocol):
 @final
 @frozen
 class Work:
-    """A function with its arguments, ready to run. Each attempt gets a new context."""
+    """A function with its arguments, ready to run.
+
+    Attributes:
+        new_context: makes the context of an attempt, from the deadline of the invocation (Unix time in ms).
+        retry: how failed attempts are repeated; None: as the function's registration says.
+    """
 
     function: Function
     args: Sequence[object]
     kwargs: Mapping[str, object]
-    new_context: Callable[[], CallContext]
+    new_context: Callable[[int], CallContext]
     retry: RetryPolicy | None = None
 
-    async def run(self, codec: Codec) -> tuple[PromiseState, Value]:
+    async def run(self, codec: Codec, timeout_at: int) -> tuple[PromiseState, Value]:
         """Run until an attempt succeeds or the retry policy gives up; return what is to be stored.
 
         Only leaf functions are tried again: one that has made a durable call would find the same outcomes.
@@ -45,7 +53,7 @@ class Work:
         attempt = 0
         while True:
             attempt += 1
-            context = self.new_context()
+            context = self.new_context(timeout_at)
             try:
                 result = await self._attempt(context)
                 return PromiseState.RESOLVED, codec.encode(result, path=f"the result of {self.function.name}")
@@ -61,8 +69,18 @@ class Work:
         except Exception as error:
             await context.close(error)
             raise
+        except BaseExceptionGroup as group:
+            raise self._signals(group) from None
         await context.close(None)
         return result
+
+    def _signals(self, group: BaseExceptionGroup) -> BaseExceptionGroup:
+        """Return what is no failure in a group of both: a function that was told to end has no outcome."""
+        failures, signals = group.split(Exception)
+        assert signals is not None
+        if failures is not None:
+            logger.warning("%s failed while it was cancelled", self.function.name, exc_info=failures)
+        return signals
 
     async def _call(self, context: CallContext) -> object:
         args = (context, *self.args) if self.function.takes_context else self.args

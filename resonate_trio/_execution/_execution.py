@@ -49,6 +49,7 @@ class Ending(enum.Enum):
     FULFILLED = "the promise is settled"
     LOST = "the task is not ours any more"
     DROPPED = "given up here; the task, if it is held, must be released"
+    FAILED = "the server does not let us go on; the task must be released, but not at once"
 
 
 @final
@@ -174,8 +175,10 @@ class Execution:
             instrument.step_replayed(request.id, work.function.name)
             return
         await self._guard(self._check_lease)
-        with trio.move_on_after(self._seconds_until(request.timeout_at)):
-            state, value = await work.run(self.runtime.codec)
+        # The deadline is that of the first run, as it is stored.
+        timeout_at = self._journal.deadline(request.id)
+        with trio.move_on_after(self._seconds_until(timeout_at)):
+            state, value = await work.run(self.runtime.codec, timeout_at)
             await self._settle(request.id, state, value)
             instrument.step_executed(request.id, work.function.name)
             return
@@ -186,7 +189,7 @@ class Execution:
         self.check_alive()
         unknown = [id for id in ids if not self.is_known(id)]
         if unknown:
-            await self._bodies.block(unknown)
+            await self._block(unknown)
         else:
             await trio.lowlevel.checkpoint()
         self.check_alive()
@@ -205,6 +208,16 @@ class Execution:
 
     # --- Bodies -----------------------------------------------------------------------------------
 
+    async def _block(self, ids: Sequence[str]) -> None:
+        try:
+            await self._bodies.block(ids)
+        except trio.Cancelled:
+            # By a deadline in this process, for one. Nothing may run here while the task is not held: a replay
+            # finds out what became of it.
+            if self.is_parked or self.is_suspending:
+                self.drop("a wait was cancelled while the task was suspended")
+            raise
+
     def _spawn(self, body: Callable[..., Awaitable[None]], *args: object) -> None:
         assert self._nursery is not None
         self._bodies.started()
@@ -217,6 +230,7 @@ class Execution:
             self._bodies.ended()
 
     async def _run_root(self, prepare: Callable[["Execution"], Work]) -> None:
+        self.check_alive()
         codec = self.runtime.codec
         try:
             work = prepare(self)
@@ -225,7 +239,7 @@ class Execution:
             self._result = (PromiseState.REJECTED, codec.encode_error(error))
         else:
             self.runtime.instrument.task_started(self.promise.id, work.function.name)
-            self._result = await work.run(codec)
+            self._result = await work.run(codec, self.promise.timeout_at)
 
     async def _create(self, request: PromiseCreate) -> None:
         if self._journal.get(request.id) is not None:
@@ -246,13 +260,13 @@ class Execution:
             promise = await self._guard(self.held.write, PromiseSettle(id, state, value))
         except RequestRefusedError as error:  # too large, for one
             failure = self.runtime.codec.encode_error(error)
-            promise = await self._guard(self.held.write, PromiseSettle(id, PromiseState.REJECTED, failure))
+            promise = await self._insist(self.held.write, PromiseSettle(id, PromiseState.REJECTED, failure))
         self._learn([promise])
 
     async def _timed_out(self, id: str) -> None:
         # The promise times out by the server's clock, which may be behind ours by a little.
         while True:
-            promise = await self._guard(self.held.read, id)
+            promise = await self._insist(self.held.read, id)
             if not promise.is_pending:
                 self._learn([promise])
                 return
@@ -276,7 +290,7 @@ class Execution:
         while True:
             await self._bodies.all_blocked()
             if self._result is not None:
-                await self._guard(self._fulfill, *self._result)
+                await self._insist(self._fulfill, *self._result)
                 return
             await self._suspend()
 
@@ -296,12 +310,12 @@ class Execution:
         most likely settled too, unheard: then all are awaited at once, which makes the server tell.
         """
         sweep = False
-        while not self._bodies.has_running():
+        while self._result is None and not self._bodies.has_running():
             candidates = self._bodies.awaited if sweep else self._bodies.newest
             awaited = candidates(self._can_await)
-            news = self._learn(await self._guard(self._await_settled, awaited))
+            news = self._learn(await self._insist(self._await_settled, awaited))
             if not news and not self._bodies.has_running():  # a server that does not tell what settled
-                news = self._learn([await self._guard(self.held.read, id) for id in awaited])
+                news = self._learn([await self._insist(self.held.read, id) for id in awaited])
             sweep = not sweep and not set(news).isdisjoint(awaited)
 
     async def _await_settled(self, awaited: Sequence[str]) -> Sequence[Promise]:
@@ -331,7 +345,7 @@ class Execution:
         return promise is not None and tags.is_external(promise.tags)
 
     async def _guard(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the server for this execution. If it is lost, nothing of it goes on."""
+        """Ask the server for this execution. If it is lost, nothing of it goes on. Raises RequestRefusedError."""
         self.check_alive()
         try:
             result = await call(*args, **kwargs)
@@ -339,7 +353,15 @@ class Execution:
             self.drop(str(error), Ending.LOST)
             raise ExecutionDropped from error
         except PLATFORM_ERRORS as error:
-            self.drop(str(error))
+            self.drop(str(error), Ending.FAILED)
             raise ExecutionDropped from error
         self.check_alive()
         return result
+
+    async def _insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the server, as `_guard`, for what there is no way on without."""
+        try:
+            return await self._guard(call, *args, **kwargs)
+        except RequestRefusedError as error:
+            self.drop(str(error), Ending.FAILED)
+            raise ExecutionDropped from error

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypeVar, final
+from typing import final
 
 import trio
 
@@ -27,7 +27,6 @@ from resonate_trio.protocol import (
     origin_of,
 )
 
-T = TypeVar("T")
 NOT_HELD = frozenset({404, 409})
 
 
@@ -84,8 +83,9 @@ class HeldTask:
         Raises:
             RequestRefusedError: the server does not accept the request as such.
         """
-        fenced = await self._guarded(TaskFence(self.id, self.version, self._link.envelope(request)), Fenced)
-        return accepted(fenced.action, PromiseReply).promise
+        # Without preload: we have had it all, and n steps in a row would cost n² promises.
+        fence = TaskFence(self.id, self.version, self._link.envelope(request), preload=False)
+        return accepted(accepted(await self._ask(fence), Fenced).action, PromiseReply).promise
 
     async def suspend(self, awaited: Iterable[str]) -> Sequence[Promise] | None:
         """Give the task back until one of `awaited` settles.
@@ -105,16 +105,12 @@ class HeldTask:
 
     async def fulfill(self, settle: PromiseSettle) -> Promise:
         """Settle the promise of the task, and with it the task."""
-        return (
-            await self._guarded(TaskFulfill(self.id, self.version, self._link.envelope(settle)), PromiseReply)
-        ).promise
+        request = TaskFulfill(self.id, self.version, self._link.envelope(settle))
+        return accepted(await self._ask(request), PromiseReply).promise
 
     async def release(self) -> None:
         """Give the task back, to be executed again from the start."""
         await self._ask(TaskRelease(self.id, self.version))
-
-    async def _guarded(self, request: TaskRequest, cls: type[T]) -> T:
-        return accepted(await self._ask(request), cls)
 
     async def _ask(self, request: TaskRequest | PromiseGet) -> Reply:
         try:

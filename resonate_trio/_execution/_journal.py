@@ -32,6 +32,10 @@ class Journal:
         """Return what is known of a promise, or None if the server was never asked for it."""
         return self._promises.get(id)
 
+    def deadline(self, id: str) -> int:
+        """Return the deadline of a promise that is known, Unix time in milliseconds."""
+        return self._promises[id].timeout_at
+
     def settled(self, id: str) -> Promise | None:
         """Return a promise if it is known to be settled."""
         promise = self._promises.get(id)

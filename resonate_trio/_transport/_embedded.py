@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Self, final
 
+import anyio
+import anyio.lowlevel
+
 from resonate_trio._sources import EmbeddedSource
 from resonate_trio.protocol import Envelope, Reply, Request
 
@@ -30,8 +33,15 @@ class EmbeddedTransport:
         pass
 
     async def send(self, request: Envelope[Request]) -> Reply:
-        """Hand over one request, wait for its commit."""
-        return await self._engine.perform(request)
+        """Hand over one request, wait for its commit.
+
+        Cancelled, it has not begun. An engine performs what it was handed, whoever still waits, and leases in one
+        process have no end: a task must not be acquired without anyone knowing.
+        """
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        with anyio.CancelScope(shield=True):  # a turn of the engine is short
+            reply = await self._engine.perform(request)
+        return reply
 
     def source(self, group: str, pid: str) -> EmbeddedSource:
         """Return the source of messages for this process."""

@@ -76,11 +76,10 @@ class Link:
                 reply = await self._try(request)
             except Unreachable as error:
                 self._outage.failed(logger, f"{self.transport.name} cannot be reached ({error})")
-                delay = backoff.next_delay()
-                if anyio.current_time() + delay > give_up_at:
-                    seconds = anyio.current_time() - started
-                    raise ServerUnreachableError(self.transport.name, seconds) from error
-                await anyio.sleep(delay)
+                now = anyio.current_time()
+                if now >= give_up_at:
+                    raise ServerUnreachableError(self.transport.name, now - started) from error
+                await anyio.sleep(min(backoff.next_delay(), give_up_at - now))
             else:
                 self._outage.reset()
                 return reply

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from resonate_trio._config import new_pid
 from resonate_trio._errors import UsageError
 from resonate_trio._instrument import Instrument
+from resonate_trio._options import is_number
 
 
 @final
@@ -34,13 +35,13 @@ class WorkerOptions:
     instrument: Instrument = field(factory=Instrument)
 
     def __attrs_post_init__(self) -> None:
-        if self.capacity < 1:
+        if type(self.capacity) is not int or self.capacity < 1:
             raise UsageError(f"capacity={self.capacity!r}: a worker runs at least 1 task at a time")
-        if not 0.1 <= self.lease < math.inf:
+        if not (is_number(self.lease) and 0.1 <= self.lease < math.inf):
             raise UsageError(f"lease={self.lease!r}: a lease lasts at least 0.1 seconds, and not for ever")
-        if not self.grace >= 0:
+        if not (is_number(self.grace) and self.grace >= 0):
             raise UsageError(f"grace={self.grace!r}: the grace is a number of seconds, 0 or greater")
-        if self.max_parked < 0:
-            raise UsageError(f"max_parked={self.max_parked!r} must be 0 or greater")
-        if not self.pid or "/" in self.pid:
-            raise UsageError(f"pid={self.pid!r} must not be empty or contain '/'")
+        if type(self.max_parked) is not int or self.max_parked < 0:
+            raise UsageError(f"max_parked={self.max_parked!r}: it is an integer, 0 or greater")
+        if not (isinstance(self.pid, str) and self.pid and "/" not in self.pid):
+            raise UsageError(f"pid={self.pid!r}: it is a string, not empty, without '/'")

@@ -6,25 +6,38 @@ A suspended execution leaves its seat and is parked; it gets another when its ta
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import trio
 
 from resonate_trio._clock import FOREVER_MS
 from resonate_trio._context import root_work
-from resonate_trio._errors import ResonateError, ServerUnreachableError
+from resonate_trio._errors import (
+    RequestRefusedError,
+    ResonateError,
+    ServerError,
+    ServerUnreachableError,
+)
 from resonate_trio._execution import Ending, Execution, HeldTask, Lease, LeaseLost, Runtime
+from resonate_trio._services import open_services
 from resonate_trio._transport import accepted
-from resonate_trio.protocol import Acquired, Execute, Promise, Task, TaskAcquire, origin_of
+from resonate_trio.protocol import Acquired, Execute, Task, TaskAcquire, origin_of
 
 from ._heartbeat import Heartbeat
 from ._options import WorkerOptions
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 logger = logging.getLogger("resonate_trio.worker")
 
 NOT_FOR_US = frozenset({404, 409})
 # How long a task that is given up may take to be released. The lease ends it anyway.
 RELEASE_TIMEOUT = 2.0
+# How long we keep a task that the server fails on. Released at once, it would come back at once.
+FAILURE_PAUSE = 2.0
+# How long what was dropped may take to unwind and to be released when the worker is closed.
+CLOSING_TIMEOUT = 5.0
 
 
 @final
@@ -42,7 +55,7 @@ class Worker:
             if self._shares_fate
             else Heartbeat(transport.name, token=token, pid=options.pid, lease=options.lease)
         )
-        self._nursery: trio.Nursery | None = None
+        self._nursery: TaskGroup | None = None
         self._seats = trio.Semaphore(options.capacity)
         self._seated: set[Execution] = set()
         self._active: dict[str, Execution] = {}  # held, or being suspended
@@ -50,6 +63,7 @@ class Worker:
         self._early: dict[str, Execute] = {}  # messages that overtook the reply to a suspension
         self._taking: set[tuple[str, int]] = set()
         self._is_draining = False
+        self._is_closing = False  # what starts now must not run
         self._jobs = 0
         self._quiet = trio.Event()
 
@@ -63,7 +77,7 @@ class Worker:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run tasks until cancelled."""
-        async with trio.open_nursery() as self._nursery:
+        async with open_services() as self._nursery:
             if self._heartbeat is not None:
                 self._nursery.start_soon(self._heartbeat.run)
                 self._nursery.start_soon(self._watch_leases)
@@ -80,8 +94,7 @@ class Worker:
 
     def start(self, acquired: Acquired, asked_at: float) -> None:
         """Run a task that was acquired already: at once, whatever the seats."""
-        held = self._hold(acquired.task, asked_at)
-        self._start(self._execute, held, acquired.promise, acquired.preload)
+        self._start(self._go_on, self._hold(acquired.task, asked_at), acquired, False)
 
     async def drain(self) -> None:
         """Take nothing new, give running functions their grace, and release what is left then."""
@@ -90,9 +103,12 @@ class Worker:
             execution.drop("the worker is closing")
         with trio.move_on_after(self._options.grace):
             await self._until_quiet()
+        self._is_closing = True
         for execution in list(self._active.values()):
             execution.drop("the worker is closing")
-        await self._until_quiet()
+        # What hangs even then (a request that nobody answers) is cancelled with the worker.
+        with trio.move_on_after(CLOSING_TIMEOUT):
+            await self._until_quiet()
 
     # --- Taking tasks -----------------------------------------------------------------------------
 
@@ -111,35 +127,32 @@ class Worker:
 
     async def _take(self, message: Execute) -> None:
         await self._seats.acquire()
-        seat_is_free = True
+        acquired = None
         try:
             asked_at = trio.current_time()
-            acquired = None if self._is_draining else await self._acquire(message)
+            if not self._is_draining:
+                acquired = await self._acquire(message)
+        finally:
             self._taking.discard((message.id, message.version))
             if acquired is None:
-                return
-            seat_is_free = False
-        finally:
-            if seat_is_free:
                 self._seats.release()
-        held = self._hold(acquired.task, asked_at)
-        parked = self._parked.pop(message.id, None)
-        if parked is not None and parked.held.version == message.version:
-            self._active[message.id] = parked
-            self._seated.add(parked)
-            parked.resume(held, acquired.preload)
-            return
-        if parked is not None:
-            parked.drop("the task went on elsewhere")
-        await self._execute(held, acquired.promise, acquired.preload, seated=True)
+        if acquired is not None:
+            await self._go_on(self._hold(acquired.task, asked_at), acquired, True)
 
     async def _acquire(self, message: Execute) -> Acquired | None:
+        """Acquire a task that the server offers. If that fails, it is offered again, to us or to others.
+
+        Raises:
+            AuthenticationError, PermissionDeniedError: without a valid token there is no work for us at all.
+        """
         request = TaskAcquire(message.id, message.version, self._options.pid, self.ttl_ms)
+        patience = self._options.lease  # later than that, the lease would be over already
         try:
-            reply = await self._runtime.link.ask(request, origin=origin_of(message.id))
-        except ServerUnreachableError:
-            return None  # logged; the server offers it again when it is back
-        return None if reply.status in NOT_FOR_US else accepted(reply, Acquired)
+            reply = await self._runtime.link.ask(request, origin=origin_of(message.id), patience=patience)
+            return None if reply.status in NOT_FOR_US else accepted(reply, Acquired)
+        except (ServerUnreachableError, ServerError, RequestRefusedError) as error:
+            logger.warning("%r was not acquired: %s", message.id, error)
+            return None
 
     def _hold(self, task: Task, asked_at: float) -> HeldTask:
         lease = Lease(math.inf if self._shares_fate else asked_at + self._options.lease)
@@ -154,24 +167,45 @@ class Worker:
 
     # --- Running them -----------------------------------------------------------------------------
 
-    async def _execute(
-        self, held: HeldTask, promise: Promise, preload: Sequence[Promise], *, seated: bool = False
-    ) -> None:
-        execution = Execution(self._runtime, held, promise, preload, on_park=self._park)
-        self._active[promise.id] = execution
+    async def _go_on(self, held: HeldTask, acquired: Acquired, seated: bool) -> None:
+        """Run a task that was acquired: where it was, if it is parked here, else from its start."""
+        execution = self._parked.pop(held.id, None)
+        # Acquiring is the only thing that changes a version.
+        is_parked_here = execution is not None and execution.held.version == held.version - 1
+        if execution is None or not is_parked_here:
+            if execution is not None:
+                execution.drop("the task went on elsewhere")
+            execution = Execution(self._runtime, held, acquired.promise, acquired.preload, on_park=self._park)
+        stale = self._active.get(held.id)
+        if stale is not None:
+            stale.drop("the lease is over", Ending.LOST)
+        self._active[held.id] = execution
         if seated:
             self._seated.add(execution)
+        if is_parked_here:
+            execution.resume(held, acquired.preload)
+        else:
+            await self._execute(execution)
+
+    async def _execute(self, execution: Execution) -> None:
+        id = execution.promise.id
+        if self._is_closing:
+            execution.drop("the worker is closing")
         try:
             ending = await execution.run(root_work)
-            if ending is Ending.DROPPED and not execution.is_parked:
+            if ending is Ending.FAILED:
+                logger.warning("the execution of %r failed: %s", id, execution.reason)
+                if not self._is_draining:
+                    await trio.sleep(FAILURE_PAUSE)
+            if ending in {Ending.DROPPED, Ending.FAILED} and not execution.is_parked:
                 await self._release(execution.held)
         finally:
             self._forget(execution)
         if ending is Ending.FULFILLED:
-            self._runtime.instrument.task_finished(promise.id, str(execution.settled_as))
+            self._runtime.instrument.task_finished(id, str(execution.settled_as))
         else:
-            logger.info("the execution of %r ended: %s", promise.id, execution.reason)
-            self._runtime.instrument.task_dropped(promise.id, execution.reason)
+            logger.info("the execution of %r ended: %s", id, execution.reason)
+            self._runtime.instrument.task_dropped(id, execution.reason)
 
     async def _release(self, held: HeldTask) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + RELEASE_TIMEOUT):
@@ -191,6 +225,9 @@ class Worker:
         while len(self._parked) > limit:
             oldest = next(iter(self._parked))
             self._parked.pop(oldest).drop("suspended, and dropped from memory")
+        self._receive_early(id)
+
+    def _receive_early(self, id: str) -> None:
         early = self._early.pop(id, None)
         if early is not None:
             self.receive(early)
@@ -202,7 +239,7 @@ class Worker:
         for table in (self._active, self._parked):
             if table.get(id) is execution:
                 del table[id]
-                self._early.pop(id, None)
+                self._receive_early(id)
 
     def _unseat(self, execution: Execution) -> None:
         if execution in self._seated:
@@ -225,8 +262,8 @@ class Worker:
 
     def _start(self, job: Callable[..., Awaitable[None]], *args: object) -> None:
         assert self._nursery is not None
-        self._jobs += 1
         self._nursery.start_soon(self._run_job, job, args)
+        self._jobs += 1
 
     async def _run_job(self, job: Callable[..., Awaitable[None]], args: Sequence[object]) -> None:
         try:
