@@ -1,5 +1,7 @@
 """What an application constructs: registry, client and worker in one."""
 
+import logging
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from server_ref.engine import Engine
 
     from ._context import Context
+
+logger = logging.getLogger("resonate_trio")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +89,7 @@ class Resonate(RootCalls):
         engine: "Engine | None" = None,
         group: str | None = None,
         token: str | None = None,
+        registry: Registry | None = None,
         worker: WorkerOptions | None = None,
         id_dialect: Dialect = "colon",
     ) -> None:
@@ -96,6 +101,8 @@ class Resonate(RootCalls):
             engine: an open engine of `server_ref` to work on, which other `Resonate` objects may share.
             group: the group that this process works for.
             token: a JWT for a server that asks for one.
+            registry: functions that were registered already, with another `Resonate`: those of an application can
+                be run on an embedded server in a test.
             worker: how the worker works.
             id_dialect: how ids of children are written: "colon" (`root:1.2`), or "dot" (`root.1.2`) for servers
                 that know only that.
@@ -111,7 +118,7 @@ class Resonate(RootCalls):
         self._engine = engine
         self._is_embedded = path is not None or self._settings.url is None
         self._dialect: Dialect = id_dialect
-        self.registry = Registry()
+        self.registry = Registry() if registry is None else registry
         self.promises = Promises(self._roots)
         self._running: _Running | None = None
         self._block: AbstractAsyncContextManager[None] | None = None
@@ -238,6 +245,19 @@ class Resonate(RootCalls):
 
     # --- Opening and closing ----------------------------------------------------------------------
 
+    async def serve(self) -> None:
+        """Open, execute tasks until SIGINT or SIGTERM, and drain: `trio.run(resonate.serve)`.
+
+        During the drain a second signal has its usual effect, which is to end the process at once. It works in the
+        main thread only, as all that has to do with signals.
+        """
+        async with self:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                logger.info("executing tasks of the group %r", self._settings.group)
+                async for number in signals:
+                    logger.info("%s: closing", signal.Signals(number).name)
+                    break
+
     async def __aenter__(self) -> Self:
         if self._block is not None:
             raise UsageError("this Resonate is open already: one `async with resonate` at a time")
@@ -294,6 +314,8 @@ class Resonate(RootCalls):
         elif self._is_embedded:
             from ._embed import embedded_engine  # who talks to a server elsewhere needs none of it
 
+            place = "in memory" if self._path is None else f"on {self._path}"
+            logger.info("a server is embedded in this process, %s: no url was given, and no RESONATE_URL", place)
             async with embedded_engine(self._path) as engine:
                 yield EmbeddedTransport(engine)
         else:

@@ -28,12 +28,5 @@ async def pack(ctx: Context, parcel: str) -> None:
     ctx.options(group="baz").detached("deliver", parcel)
 
 
-async def main() -> None:
-    """Work until the process is ended."""
-    async with resonate:
-        print("bar is ready", flush=True)
-        await trio.sleep_forever()
-
-
 if __name__ == "__main__":
-    trio.run(main)
+    trio.run(resonate.serve)

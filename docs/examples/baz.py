@@ -20,12 +20,5 @@ async def deliver(parcel: str) -> None:
     print(f"baz delivers {parcel}", flush=True)
 
 
-async def main() -> None:
-    """Work until the process is ended."""
-    async with resonate:
-        print("baz is ready", flush=True)
-        await trio.sleep_forever()
-
-
 if __name__ == "__main__":
-    trio.run(main)
+    trio.run(resonate.serve)

@@ -37,12 +37,5 @@ async def accept(ctx: Context, parcel: str) -> str:
     return f"{parcel} is accepted"
 
 
-async def main() -> None:
-    """Work until the process is ended."""
-    async with resonate:
-        print("foo is ready", flush=True)
-        await trio.sleep_forever()
-
-
 if __name__ == "__main__":
-    trio.run(main)
+    trio.run(resonate.serve)

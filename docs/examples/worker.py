@@ -1,6 +1,6 @@
-"""A worker as one would run it for real: it stops cleanly when it is told to."""
+"""A worker as one would run it for real: it says what it does, and stops cleanly when it is told to."""
 
-import signal
+import logging
 
 import trio
 
@@ -15,15 +15,7 @@ async def render(title: str) -> str:
     return f"<h1>{title}</h1>"
 
 
-async def main() -> None:
-    """Work until SIGINT or SIGTERM."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with resonate:
-            print("taking tasks", flush=True)
-            await anext(signals)
-            print("finishing what runs", flush=True)
-    print("done", flush=True)
-
-
 if __name__ == "__main__":
-    trio.run(main)
+    logging.basicConfig(level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for every request
+    trio.run(resonate.serve)  # until SIGINT or SIGTERM

@@ -1,11 +1,15 @@
 """How a worker is closed: drained within a grace, whatever the reason."""
 
+import signal
+
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from resonate_trio import (
     Context,
     Never,
+    Resonate,
 )
 from resonate_trio.protocol import (
     Envelope,
@@ -186,3 +190,36 @@ async def is_held(world: World, id: str) -> bool:
     """Tell whether a task exists and is held by somebody."""
     reply = await world.engine.perform(Envelope(Head("c"), TaskGet(id)))
     return isinstance(reply.data, TaskReply) and reply.data.task.state == "acquired"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_serve_executes_tasks_until_it_is_signalled_and_then_drains(
+    world: World, number: signal.Signals
+) -> None:
+    """What runs ends within the grace, and its result is stored."""
+    app, client = world.resonate(grace=5), world.resonate("client")
+
+    @app.register
+    async def slow() -> str:
+        await trio.sleep(3)
+        return "done"
+
+    async with client, trio.open_nursery() as nursery:
+        nursery.start_soon(app.serve)
+        handle = await client.options(group="default").rfi("a", "slow")
+        await wait_all_tasks_blocked(0.01)
+        signal.raise_signal(number)
+        assert await handle == "done"
+    assert trio.current_time() == pytest.approx(3, abs=0.1)
+
+
+async def test_functions_of_one_application_can_be_run_by_another(world: World) -> None:
+    """As in a test: the same registry on another server."""
+    app = world.resonate("elsewhere")
+
+    @app.register
+    async def one() -> int:
+        return 1
+
+    async with Resonate(engine=world.engine, registry=app.registry) as copy:
+        assert await copy.rfc("a", one) == 1
