@@ -6,12 +6,13 @@ from typing import final
 
 INITIAL = 0.05
 FACTOR = 2.0
-CAP = 5.0
+# Low, because a worker that is back late after a restart of its server is late with everything.
+CAP = 1.0
 
 
 @final
 class Backoff:
-    """The delays of one series of tries: exponential with full jitter, from 50 ms, at most 5 s.
+    """The delays of one series of tries: exponential with full jitter, from 50 ms, at most 1 s.
 
     Full jitter (a uniform choice from zero up) spreads clients that lost the same server at the same moment; see
     "Exponential Backoff And Jitter" on the AWS Architecture Blog.

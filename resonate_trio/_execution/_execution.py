@@ -239,7 +239,12 @@ class Execution:
             self._result = (PromiseState.REJECTED, codec.encode_error(error))
         else:
             self.runtime.instrument.task_started(self.promise.id, work.function.name)
-            self._result = await work.run(codec, self.promise.timeout_at)
+            deadline = self.promise.timeout_at
+            with trio.move_on_after(self._seconds_until(deadline)):
+                self._result = await work.run(codec, deadline)
+                return
+            # The promise has timed out, so nobody would take a result.
+            self.drop("its deadline has passed", Ending.LOST)
 
     async def _create(self, request: PromiseCreate) -> None:
         if self._journal.get(request.id) is not None:

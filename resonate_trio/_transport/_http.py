@@ -12,9 +12,9 @@ from resonate_trio.protocol import Envelope, ProtocolError, Reply, Request, deco
 
 from ._base import Unreachable
 
-# More requests at a time than this gain nothing on one server, and httpcore's pool looks at every waiting
-# request whenever a connection becomes free, which is quadratic in a fan-out of thousands.
-MAX_IN_FLIGHT = 16
+# More requests at a time than this gain nothing on one server, and cost: whenever a connection becomes free,
+# httpcore's pool looks at all connections and all waiting requests.
+MAX_IN_FLIGHT = 8
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
 

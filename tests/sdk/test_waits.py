@@ -360,3 +360,38 @@ async def test_durable_call_from_a_thread_is_refused(world: World) -> None:
     async with app:
         with pytest.raises(UsageError, match=r"is called from a thread.*async def"):
             await app.rfc("a", "plain")
+
+
+async def test_function_is_stopped_at_its_deadline(world: World, recorder: Recorder) -> None:
+    """Nobody would take its result, so it unwinds, and leaves its seat to others."""
+    app = world.resonate(instrument=recorder)
+    unwound = []
+
+    @app.register(timeout=5)
+    async def slow() -> None:
+        try:
+            await trio.sleep(100)
+        finally:
+            unwound.append(trio.current_time())
+
+    async with app:
+        with pytest.raises(InvocationTimedOut):
+            await app.rfc("a", slow)
+        await trio.testing.wait_all_tasks_blocked()
+    assert unwound == [pytest.approx(5, abs=0.1)]
+    assert recorder.of("a") == ["started", "dropped"]
+
+
+async def test_suspended_function_leaves_memory_at_its_deadline(world: World, recorder: Recorder) -> None:
+    """What waits for somebody who never comes is not kept for ever."""
+    app = world.resonate(instrument=recorder)
+
+    @app.register(timeout=5)
+    async def patient(ctx: Context) -> None:
+        await ctx.rfc("nobody")
+
+    async with app:
+        with pytest.raises(InvocationTimedOut):
+            await app.rfc("a", patient)
+        await trio.testing.wait_all_tasks_blocked()
+        assert recorder.of("a") == ["started", "suspended", "dropped"]
