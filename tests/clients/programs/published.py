@@ -13,10 +13,10 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
-from resonate.context import Context  # type: ignore[import-not-found]  # not installed where types are checked
-from resonate.resonate import Resonate  # type: ignore[import-not-found]
-from resonate.retry import Never  # type: ignore[import-not-found]
-from resonate.types import Value  # type: ignore[import-not-found]
+from resonate.context import Context
+from resonate.resonate import Resonate
+from resonate.retry import Never
+from resonate.types import Value
 
 url, group, lease, *command = sys.argv[1:]
 
