@@ -2,37 +2,35 @@
 
 import faulthandler
 import importlib.util
-import logging
 import os
+import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
 
 import anyio
-import uvicorn
-from starlette.applications import Starlette
 
-from server_ref.app import create_app
+from server_ref import _uvicorn
+from server_ref.app import RightsOf, anybody, create_app
 from server_ref.clock import SystemClock
-from server_ref.config import HttpServer, ServerConfig
+from server_ref.config import AuthConfig, HttpServer, ServerConfig, TlsConfig
 from server_ref.engine import Engine, open_engine
+from server_ref.limits import DEFAULT_LIMITS, Limits
+from server_ref.patience import VANISHED_MS
 from server_ref.store import MemoryStore, SqliteStore
+from server_ref.tls import TlsError, load_tls
+from server_ref.trace import Trace, open_trace
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
+    import ssl
 
     from server_ref.store import Store
 
 BACKLOG: Final = 2048
-KEEP_ALIVE_S: Final = 75
-"""How long an idle connection is kept: longer than clients keep theirs, so that it is they who close it."""
-VANISHED_MS: Final = 30_000
-"""When a peer has acknowledged nothing for so long, its connection is given up."""
-GRACE_S: Final = 8
-"""How long running requests may take to finish when the server stops."""
 LIMIT_S: Final = 10
 """When the process ends at the latest, whatever hangs."""
 
@@ -61,10 +59,10 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, scheme: str = "http") -> str:
     """Return the URL of a socket that listens."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def run(config: ServerConfig, announce: Callable[[str], None]) -> None:
@@ -75,13 +73,22 @@ def run(config: ServerConfig, announce: Callable[[str], None]) -> None:
         announce: called with the URL once the server takes requests.
 
     Raises:
-        StartError: it cannot listen there, or what speaks HTTP is not installed.
+        StartError: it cannot listen there, something that it needs is not installed, or the trace, the keys or
+            the certificate cannot be used.
         StoreError: the database cannot be used.
     """
     if config.http_server == "hypercorn" and not _is_installed("hypercorn"):
         raise StartError("Hypercorn is not installed: pip install 'resonate-trio[hypercorn]'")
-    with bind(config.host, config.port) as sock:
-        main = partial(_main, config, sock, announce)
+    serve_engine = partial(
+        serve,
+        http_server=config.http_server,
+        limits=config.limits,
+        rights_of=_rights_of(config.auth),
+        tls=_tls(config.tls),
+    )
+    _raise_file_limit()
+    with bind(config.host, config.port) as sock, _tracing(config.trace) as trace:
+        main = partial(_main, config, serve_engine, sock, announce, trace)
         if config.http_server == "uvicorn":
             anyio.run(main, backend="asyncio", backend_options={"use_uvloop": _is_installed("uvloop")})
         else:
@@ -89,18 +96,62 @@ def run(config: ServerConfig, announce: Callable[[str], None]) -> None:
     faulthandler.cancel_dump_traceback_later()
 
 
-async def _main(config: ServerConfig, sock: socket.socket, announce: Callable[[str], None]) -> None:
-    url = url_of(sock)
+def _tracing(path: Path | None) -> AbstractContextManager[Trace | None]:
+    if path is None:
+        return nullcontext()
+    try:
+        return closing(open_trace(path))
+    except OSError as error:
+        raise StartError(f"cannot write the trace {path}: {error.strerror}") from error
+
+
+def _rights_of(auth: AuthConfig | None) -> RightsOf:
+    if auth is None:
+        return anybody
+    if not _is_installed("jwt") or not _is_installed("cryptography"):
+        raise StartError("tokens need the extra 'auth': pip install 'resonate-trio[auth]'")
+    from server_ref.auth import KeyFileError, TokenVerifier, load_keys
+
+    try:
+        return TokenVerifier(load_keys(auth.key), auth.issuer, auth.audience).rights_of
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
+
+
+def _tls(tls: TlsConfig | None) -> "ssl.SSLContext | None":
+    if tls is None:
+        return None
+    try:
+        return load_tls(tls.cert, tls.key)
+    except TlsError as error:
+        raise StartError(str(error)) from error
+
+
+def _raise_file_limit() -> None:
+    """Allow as many connections as the system does. Many allow but 1,024 files to whom does not ask."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _main(
+    config: ServerConfig,
+    serve_engine: Callable[[Engine, socket.socket, anyio.Event], Awaitable[None]],
+    sock: socket.socket,
+    announce: Callable[[str], None],
+    trace: Trace | None,
+) -> None:
+    url = url_of(sock, "http" if config.tls is None else "https")
     store: Store = MemoryStore() if config.path is None else SqliteStore(config.path)
-    server_url = config.url or url
+    opened = open_engine(store, clock=SystemClock(), debug=config.debug, server_url=config.url or url, trace=trace)
     # Signals are taken before the store is opened: it is never left without being closed.
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_engine(store, clock=SystemClock(), debug=config.debug, server_url=server_url) as engine:
+        async with opened as engine:
             announce(url)
             stop = anyio.Event()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_heed, signals, stop)
-                await serve(engine, sock, stop, http_server=config.http_server)
+                await serve_engine(engine, sock, stop)
                 tasks.cancel_scope.cancel()
 
 
@@ -115,16 +166,29 @@ async def _heed(signals: AsyncIterator[signal.Signals], stop: anyio.Event) -> No
         faulthandler.dump_traceback_later(LIMIT_S, exit=True)
 
 
-async def serve(engine: Engine, sock: socket.socket, stop: anyio.Event, *, http_server: HttpServer) -> None:
+async def serve(
+    engine: Engine,
+    sock: socket.socket,
+    stop: anyio.Event,
+    *,
+    http_server: HttpServer,
+    limits: Limits = DEFAULT_LIMITS,
+    rights_of: RightsOf = anybody,
+    tls: "ssl.SSLContext | None" = None,
+) -> None:
     """Serve an engine by HTTP until `stop` is set and all requests that are running then are answered.
 
     Streams of messages end at once. What takes longer than the grace is cut. The socket is closed.
     """
-    app = create_app(engine)
-    serve_app = _serve_by_uvicorn if http_server == "uvicorn" else _serve_by_hypercorn
+    app = create_app(engine, limits=limits, rights_of=rights_of)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_close_streams, engine, stop)
-        await serve_app(app, sock, stop)
+        if http_server == "uvicorn":
+            await _uvicorn.serve(app, sock, stop, tls=tls, receive_timeout=limits.receive_timeout)
+        else:
+            from server_ref import _hypercorn  # an extra
+
+            await _hypercorn.serve(app, sock, stop, tls=tls)
         tasks.cancel_scope.cancel()
 
 
@@ -136,56 +200,3 @@ async def _close_streams(engine: Engine, stop: anyio.Event) -> None:
 def _is_installed(module: str) -> bool:
     """Tell whether an optional dependency is there; for uvloop, some platforms have none."""
     return importlib.util.find_spec(module) is not None
-
-
-# --- uvicorn, on asyncio --------------------------------------------------------------------------
-
-
-@final
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn without its signal handlers: ours know more."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Leave the signals alone."""
-        return nullcontext()
-
-    async def exit_after(self, stop: anyio.Event) -> None:
-        """Begin to shut down when `stop` is set."""
-        await stop.wait()
-        self.should_exit = True
-
-
-async def _serve_by_uvicorn(app: Starlette, sock: socket.socket, stop: anyio.Event) -> None:
-    server = _Uvicorn(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.exit_after, stop)
-        await server.serve([sock])
-        tasks.cancel_scope.cancel()
-
-
-# --- Hypercorn, on trio ---------------------------------------------------------------------------
-
-
-async def _serve_by_hypercorn(app: Starlette, sock: socket.socket, stop: anyio.Event) -> None:
-    from hypercorn.config import Config
-    from hypercorn.trio import serve as hypercorn_serve
-
-    config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
-    config.errorlog = logging.getLogger("server_ref.hypercorn")
-    config.accesslog = None
-    config.include_server_header = False
-    config.keep_alive_timeout = KEEP_ALIVE_S
-    config.graceful_timeout = GRACE_S
-    await hypercorn_serve(cast("ASGIFramework", app), config, shutdown_trigger=stop.wait)

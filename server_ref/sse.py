@@ -1,5 +1,6 @@
 """Messages to a worker as Server-Sent Events."""
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, final
@@ -24,40 +25,54 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, source: AbstractAsyncContextManager[Connection], headers: Mapping[str, str] | None = None
+        self,
+        source: AbstractAsyncContextManager[Connection],
+        headers: Mapping[str, str] | None = None,
+        *,
+        duration: float = math.inf,
     ) -> None:
+        """Prepare a stream.
+
+        Args:
+            source: gives the messages. Its entering may refuse the request.
+            headers: what the reply carries.
+            duration: for how long (s) it lasts at most.
+        """
         super().__init__(headers={"cache-control": "no-store", **(headers or {})})
         del self.headers["content-length"]
         self._source = source
+        self._duration = duration
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send messages until the source ends or the client goes away."""
+        """Send messages until the source ends, the time is over, or the client goes away."""
         is_complete = False
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, receive, tasks.cancel_scope)
-            await self._send_all(send)
-            is_complete = True
-            tasks.cancel_scope.cancel()
-        if is_complete:
-            # Not watched any more: some servers report a disconnect while they send the end, which is no
-            # reason to stop sending it.
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_all(self, send: Send) -> None:
         async with self._source as connection:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            # Some servers hold the headers back until there is a body, and clients wait for the headers.
-            await send(_part(KEEPALIVE))
-            ended = False
-            while not ended:
-                chunk = KEEPALIVE
-                with anyio.move_on_after(KEEPALIVE_S):
-                    message = await anext(connection, None)
-                    ended = message is None
-                    if message is not None:
-                        chunk = encode_event(message)
-                if not ended:
-                    await send(_part(chunk))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_watch, receive, tasks.cancel_scope)
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                with anyio.move_on_after(self._duration):
+                    await _send_all(connection, send)
+                is_complete = True
+                tasks.cancel_scope.cancel()
+            if is_complete:
+                # Not watched any more: some servers report a disconnect while they send the end, which is no
+                # reason to stop sending it.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_all(connection: Connection, send: Send) -> None:
+    # Some servers hold the headers back until there is a body, and clients wait for the headers.
+    await send(_part(KEEPALIVE))
+    ended = False
+    while not ended:
+        chunk = KEEPALIVE
+        with anyio.move_on_after(KEEPALIVE_S):
+            message = await anext(connection, None)
+            ended = message is None
+            if message is not None:
+                chunk = encode_event(message)
+        if not ended:
+            await send(_part(chunk))
 
 
 def encode_event(message: Message) -> bytes:

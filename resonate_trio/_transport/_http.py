@@ -18,7 +18,27 @@ MAX_IN_FLIGHT = 8
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
 TIMEOUTS = {"timeout": httpx.Timeout(REPLY_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None).as_dict()}
-HEADERS = {"content-type": "application/json"}
+
+
+@final
+class _Body(httpx.AsyncByteStream):
+    """A request's body, in one piece.
+
+    It is an iterator, where httpx's own is a generator: of one that a lost connection leaves unfinished, trio
+    warns when it is collected.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._rest: bytes | None = content
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._rest = self._rest, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
 
 
 @final
@@ -60,9 +80,7 @@ class HttpTransport:
         if requests is None or limiter is None:
             raise RuntimeError(f"{self!r} is not open")
         async with limiter:
-            post = httpx.Request(
-                "POST", self._url, content=encode_request(request), headers=HEADERS, extensions=TIMEOUTS
-            )
+            post = self._post(encode_request(request))
             try:
                 response = await requests.handle_async_request(post)
                 await response.aread()
@@ -74,6 +92,14 @@ class HttpTransport:
             if response.status_code >= 500:  # a proxy, or a server that is going down: not an envelope
                 raise Unreachable(f"HTTP status {response.status_code}") from error
             raise
+
+    def _post(self, content: bytes) -> httpx.Request:
+        headers = {
+            "host": self._url.netloc.decode("ascii"),
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+        }
+        return httpx.Request("POST", self._url, headers=headers, stream=_Body(content), extensions=TIMEOUTS)
 
     def source(self, group: str, pid: str) -> PollSource:
         """Return the long poll of this process."""

@@ -24,7 +24,7 @@ from ._envelope import (
     Reply as Reply,
     ReplyHead as ReplyHead,
 )
-from ._errors import ProtocolError as ProtocolError
+from ._errors import ProtocolError as ProtocolError, quoted as quoted
 from ._ids import (
     MAX_ID_LENGTH as MAX_ID_LENGTH,
     check_id as check_id,

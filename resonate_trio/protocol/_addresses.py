@@ -1,9 +1,13 @@
 """Addresses: where a message is delivered."""
 
-from typing import Literal, final
+from typing import Final, Literal, final
 from urllib.parse import urlsplit
 
 from attrs import frozen
+
+from ._errors import quoted
+
+MAX_ADDRESS_LENGTH: Final = 4096
 
 
 @final
@@ -42,16 +46,27 @@ def parse_address(text: str) -> Address:
     Raises:
         ValueError: it is no address of a transport that we know. The message says what is wrong.
     """
+    if len(text) > MAX_ADDRESS_LENGTH:
+        raise ValueError(f"{quoted(text)} is longer than {MAX_ADDRESS_LENGTH} characters")
     scheme, found, rest = text.partition("://")
     if found and scheme == "poll":
         return _parse_poll(text, rest)
     if found and scheme in {"http", "https"}:
-        if not urlsplit(text).hostname:
-            raise ValueError(f"{text!r} names no host")
-        return PushAddress(text)
+        return _parse_push(text)
     raise ValueError(
-        f"{text!r} is no address: expected poll://any@GROUP, poll://uni@GROUP/PID or http(s)://…"
+        f"{quoted(text)} is no address: expected poll://any@GROUP, poll://uni@GROUP/PID or http(s)://…"
     )
+
+
+def _parse_push(text: str) -> PushAddress:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port  # a port that is none is found only when it is asked for
+    except ValueError as error:
+        raise ValueError(f"{quoted(text)} is no URL: {error}") from None
+    if not host:
+        raise ValueError(f"{quoted(text)} names no host")
+    return PushAddress(text)
 
 
 def _parse_poll(text: str, rest: str) -> PollAddress:
@@ -59,8 +74,8 @@ def _parse_poll(text: str, rest: str) -> PollAddress:
     group, slash, pid = place.partition("/")
     if cast not in {"any", "uni"} or not group or (slash and not pid):
         raise ValueError(
-            f"{text!r} is no poll address: expected poll://any@GROUP[/PID] or poll://uni@GROUP/PID"
+            f"{quoted(text)} is no poll address: expected poll://any@GROUP[/PID] or poll://uni@GROUP/PID"
         )
     if cast == "uni" and not slash:
-        raise ValueError(f"{text!r} needs a process: poll://uni@GROUP/PID")
+        raise ValueError(f"{quoted(text)} needs a process: poll://uni@GROUP/PID")
     return PollAddress("any" if cast == "any" else "uni", group, pid if slash else None)

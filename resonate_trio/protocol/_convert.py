@@ -15,7 +15,7 @@ from cattrs.errors import AttributeValidationNote, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ._envelope import PROTOCOL_VERSION, Envelope, Head, Reply, ReplyHead, RequestData
-from ._errors import ProtocolError
+from ._errors import ProtocolError, quoted
 from ._ids import check_id
 from ._messages import Execute, Message, Unblock
 from ._records import EMPTY, MAX_MILLIS, Id, Millis, PositiveMillis, PromiseState, TaskState, Value, Version
@@ -130,7 +130,7 @@ def _structure_mapping(value: object, _: object) -> Mapping[str, str]:
         raise TypeError(f"expected an object, got {_named(value)}")
     for key, item in value.items():
         if type(item) is not str:
-            raise TypeError(f"expected a string at {key!r}, got {_named(item)}")
+            raise TypeError(f"expected a string at {quoted(key)}, got {_named(item)}")
     return cast(Mapping[str, str], value)
 
 
@@ -161,9 +161,10 @@ def _structure_envelope(kind: object) -> Callable[[object, object], Envelope[Req
     def structure(value: object, _: object) -> Envelope[RequestData]:
         if type(value) is not dict:
             raise TypeError(f"expected an object, got {_named(value)}")
-        cls = classes.get(value.get("kind"))
+        kind = value.get("kind")
+        cls = classes.get(kind) if type(kind) is str else None
         if cls is None:
-            raise ValueError(f"expected the kind {' or '.join(classes)}, got {_named(value.get('kind'))}")
+            raise ValueError(f"expected the kind {' or '.join(classes)}, got {_named(kind)}")
         return Envelope(_part(value, "head", Head), _part(value, "data", cls))
 
     return structure
@@ -305,7 +306,7 @@ def request_from_wire(wire: object) -> Envelope[Request]:
         raise ProtocolError(_describe(error, ""), **known) from error
     if envelope.head.version != PROTOCOL_VERSION:
         raise ProtocolError(
-            f"head.version: {envelope.head.version!r} is not supported, this is {PROTOCOL_VERSION}",
+            f"head.version: {quoted(envelope.head.version)} is not supported, this is {PROTOCOL_VERSION}",
             **known,
         )
     return envelope

@@ -1,6 +1,8 @@
-"""The one error of this package."""
+"""The one error of this package, and how messages quote what a peer sent."""
 
-from typing import final
+from typing import Final, final
+
+QUOTED: Final = 100
 
 
 @final
@@ -18,3 +20,8 @@ class ProtocolError(Exception):
         self.message = message
         self.kind = kind
         self.corr_id = corr_id
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes. A long one is cut: a message should not grow with what it complains about."""
+    return repr(text) if len(text) <= QUOTED else f"{text[:QUOTED]!r}…"

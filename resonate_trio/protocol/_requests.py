@@ -104,7 +104,10 @@ class PromiseRegisterListener:
 @final
 @frozen
 class PromiseSearch:
-    """Find promises by state and tags, all of which must match."""
+    """Find promises by state and tags, all of which must match.
+
+    With a prefix, only those whose id begins with it. (An extension; other servers ignore it.)
+    """
 
     kind: ClassVar[str] = "promise.search"
     reply: ClassVar[type] = PromisePage
@@ -112,6 +115,7 @@ class PromiseSearch:
     tags: Mapping[str, str] | None = None
     limit: Limit | None = None
     cursor: str | None = None
+    prefix: str | None = None
 
 
 # --- Tasks ----------------------------------------------------------------------------------------
@@ -247,13 +251,17 @@ class TaskContinue:
 @final
 @frozen
 class TaskSearch:
-    """Find tasks by state."""
+    """Find tasks by state.
+
+    With a prefix, only those whose id begins with it. (An extension; other servers ignore it.)
+    """
 
     kind: ClassVar[str] = "task.search"
     reply: ClassVar[type] = TaskPage
     state: TaskState | None = None
     limit: Limit | None = None
     cursor: str | None = None
+    prefix: str | None = None
 
 
 # --- Schedules ------------------------------------------------------------------------------------
@@ -297,13 +305,17 @@ class ScheduleDelete:
 @final
 @frozen
 class ScheduleSearch:
-    """Find schedules by the tags of their promises, all of which must match."""
+    """Find schedules by the tags of their promises, all of which must match.
+
+    With a prefix, only those whose id begins with it. (An extension; other servers ignore it.)
+    """
 
     kind: ClassVar[str] = "schedule.search"
     reply: ClassVar[type] = SchedulePage
     tags: Mapping[str, str] | None = None
     limit: Limit | None = None
     cursor: str | None = None
+    prefix: str | None = None
 
 
 # --- Debug ----------------------------------------------------------------------------------------
@@ -356,12 +368,7 @@ class DebugSnap:
 
 
 PromiseRequest = (
-    PromiseGet
-    | PromiseCreate
-    | PromiseSettle
-    | PromiseRegisterCallback
-    | PromiseRegisterListener
-    | PromiseSearch
+    PromiseGet | PromiseCreate | PromiseSettle | PromiseRegisterCallback | PromiseRegisterListener | PromiseSearch
 )
 TaskRequest = (
     TaskGet

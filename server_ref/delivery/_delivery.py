@@ -53,9 +53,9 @@ class Delivery:
                 self._pusher.withdraw(record.id)
         self._post(outbox)
 
-    def connect(self, group: str, pid: str) -> Connection:
-        """Take in a worker."""
-        return Connection(self._router, group, pid, self._handed_over)
+    def connect(self, group: str, pid: str, *, prefix: str = "") -> Connection:
+        """Take in a worker, which is sent messages about ids that begin with `prefix`."""
+        return Connection(self._router, group, pid, self._handed_over, prefix=prefix)
 
     def close_connections(self) -> None:
         """Let all workers go, and take in no more."""

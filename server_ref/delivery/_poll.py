@@ -19,11 +19,19 @@ class Connection:
     Asking for the next message says that the one before was handed over. Cancelling `anext` loses nothing.
     """
 
-    def __init__(self, router: Router, group: str, pid: str, handed_over: Callable[[OutgoingKey], None]) -> None:
+    def __init__(
+        self,
+        router: Router,
+        group: str,
+        pid: str,
+        handed_over: Callable[[OutgoingKey], None],
+        *,
+        prefix: str = "",
+    ) -> None:
         self._router = router
         self._handed_over = handed_over
         self._changed = anyio.Event()
-        self._peer = router.connect(group, pid, self._notify)
+        self._peer = router.connect(group, pid, self._notify, prefix=prefix)
 
     def __aiter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from resonate_trio.protocol import Execute, PollAddress, TaskState
 from server_ref.machine import Outgoing, OutgoingKey, TaskRecord
 
 Slot = tuple[str, ...]
-"""What a message is about: of two messages in one slot only the newer one counts."""
+"""What a message is about, its kind and id first: of two messages in one slot only the newer one counts."""
 
 
 AFFINITY: Final = 8
@@ -52,6 +52,7 @@ class Peer:
     """A connected worker.
 
     Attributes:
+        prefix: it is sent messages about ids that begin with this, and no others.
         queue: what it has not taken yet.
         executes: what it was asked to execute and has not acquired yet, taken or not.
         in_hand: what it has taken last, until that is handed over.
@@ -62,11 +63,16 @@ class Peer:
     group: str
     pid: str
     notify: Callable[[], None]
+    prefix: str = ""
     queue: dict[Slot, Parcel] = field(factory=dict, repr=False)
     executes: dict[Slot, Parcel] = field(factory=dict, repr=False)
     in_hand: Parcel | None = field(default=None, repr=False)
     chosen: int = 0
     is_open: bool = True
+
+    def may_have(self, slot: Slot) -> bool:
+        """Tell whether this peer may be sent what is in a slot."""
+        return slot[1].startswith(self.prefix)
 
     def unfinished(self) -> list[Parcel]:
         """Return what would be lost with this peer."""
@@ -172,9 +178,9 @@ class Router:
 
     # --- Peers ------------------------------------------------------------------------------------
 
-    def connect(self, group: str, pid: str, notify: Callable[[], None]) -> Peer:
+    def connect(self, group: str, pid: str, notify: Callable[[], None], *, prefix: str = "") -> Peer:
         """Take in a worker. It replaces the one with the same group and pid, and gets what waits for it."""
-        peer = Peer(group, pid, notify, is_open=not self._is_closed)
+        peer = Peer(group, pid, notify, prefix, is_open=not self._is_closed)
         if self._is_closed:
             return peer
         old = self._groups[group].get(pid)
@@ -209,11 +215,10 @@ class Router:
     # --- Places -----------------------------------------------------------------------------------
 
     def _choose(self, address: PollAddress, slot: Slot) -> Peer | None:
-        peers = self._groups.get(address.group)
-        if not peers:
-            return None
+        everyone = self._groups.get(address.group, {})
+        peers = {pid: peer for pid, peer in everyone.items() if peer.may_have(slot)}
         named = peers.get(address.pid) if address.pid is not None else None
-        if named is not None or address.cast == "uni":
+        if not peers or named is not None or address.cast == "uni":
             return named
         least = min(peers.values(), key=lambda peer: (self.load(peer), peer.chosen))
         former = peers.get(self._suspended_by.get(slot[1], "")) if slot[0] == Execute.kind else None

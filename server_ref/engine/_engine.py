@@ -12,6 +12,7 @@ from server_ref.clock import Clock
 from server_ref.delivery import Connection, Delivery, open_delivery
 from server_ref.machine import Settings
 from server_ref.store import Store
+from server_ref.trace import Trace
 
 from ._loop import LoopSettings, TurnLoop
 
@@ -44,13 +45,14 @@ class Engine:
         return await self._loop.submit(envelope)
 
     @asynccontextmanager
-    async def connect(self, group: str, pid: str) -> AsyncGenerator[Connection]:
+    async def connect(self, group: str, pid: str, *, prefix: str = "") -> AsyncGenerator[Connection]:
         """Open the stream of messages to one worker: those to its group, to itself, and to its listeners.
 
+        Of these it gets the ones about ids that begin with `prefix`; the others wait for another worker.
         It replaces the stream of the same group and pid, which ends. When the block ends, what was not taken
         from the stream, or not acquired, goes to another worker.
         """
-        connection = self._delivery.connect(group, pid)
+        connection = self._delivery.connect(group, pid, prefix=prefix)
         try:
             yield connection
         finally:
@@ -77,6 +79,7 @@ async def open_engine(
     debug: bool = False,
     server_url: str = "",
     exclusive: bool = False,
+    trace: Trace | None = None,
 ) -> AsyncGenerator[Engine]:
     """Open a store and run an engine over it for the length of the block.
 
@@ -89,11 +92,12 @@ async def open_engine(
         debug: whether `debug.*` and `resonate:debug_time` are honoured.
         server_url: what `execute` messages name as the server.
         exclusive: the store serves this process alone, so whoever held a task has died: all are released.
+        trace: where to write what was performed, None for nowhere.
 
     Raises:
         StoreError: the store cannot be opened.
     """
-    loop = TurnLoop(store, clock, LoopSettings(settings or Settings(), debug))
+    loop = TurnLoop(store, clock, LoopSettings(settings or Settings(), debug, trace))
     await loop.in_store(store.open)
     try:
         recovered = await loop.start(exclusive=exclusive)

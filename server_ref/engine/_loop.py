@@ -22,6 +22,7 @@ from resonate_trio.protocol import Envelope, Execute, Reply, Request, TaskState
 from server_ref.clock import Clock
 from server_ref.machine import Changes, Draft, Outcome, Outgoing, OutgoingKey, Settings, recover, release_all
 from server_ref.store import Store, StoreError
+from server_ref.trace import Trace
 
 from ._turn import BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, reply_to
 
@@ -68,10 +69,11 @@ class _Call:
 @final
 @frozen
 class LoopSettings:
-    """What a loop runs with: the machine's settings, and whether debug mode is on."""
+    """What a loop runs with: the machine's settings, whether debug mode is on, and where to write a trace."""
 
     machine: Settings
     debug: bool
+    trace: Trace | None = None
 
 
 @final
@@ -257,6 +259,7 @@ class TurnLoop:
 
     def _transact(self, turn: Turn) -> tuple[TurnResult, int | None]:
         result = self._store.transact(turn.run)
+        self._trace(turn, result)
         if result.more:
             return result, turn.now
         try:
@@ -264,6 +267,15 @@ class TurnLoop:
         except StoreError:
             # What was committed is to be acknowledged nevertheless; the next turn will say what is wrong.
             return result, turn.now + round(STORE_RETRY_S * 1000)
+
+    def _trace(self, turn: Turn, result: TurnResult) -> None:
+        trace = self._settings.trace
+        if trace is None:
+            return
+        instants = [turn.instant_of(envelope) for envelope in turn.requests]
+        trace.record(zip(instants, turn.requests, result.replies, strict=True))
+        if turn.fires and not result.is_paused:
+            trace.note_tick(turn.now)
 
     def _note_success(self, result: TurnResult, next_due: int | None) -> None:
         if self._trouble:

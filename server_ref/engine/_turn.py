@@ -111,6 +111,11 @@ class Turn:
         draft.changes.now = self.now
         return TurnResult(replies, draft.changes, outgoing(draft.changes, draft), is_paused, more)
 
+    def instant_of(self, envelope: Envelope[Request]) -> int:
+        """Return the instant (ms) at which a request is performed."""
+        debug_time = envelope.head.debug_time
+        return debug_time if self.debug and debug_time is not None else self.now
+
     def _perform(self, envelope: Envelope[Request], draft: Draft) -> Outcome:
         request = envelope.data
         if isinstance(request, DebugRequest) and not self.debug:
@@ -122,9 +127,7 @@ class Turn:
                 while fire_due(time, draft, self.settings):
                     pass
                 return Outcome(200, ())
-        debug_time = envelope.head.debug_time
-        now = debug_time if self.debug and debug_time is not None else self.now
-        return perform(request, now, draft)
+        return perform(request, self.instant_of(envelope), draft)
 
     def _fire_due(self, draft: Draft) -> bool:
         try:

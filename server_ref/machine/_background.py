@@ -13,8 +13,7 @@ from resonate_trio.protocol import TaskState, tags as tag
 from . import _transitions as to
 from ._draft import Draft
 from ._effects import store_settled
-from ._projection import NEVER, later, project, task_at
-from ._promises import earliest_dispatch
+from ._projection import NEVER, earliest_dispatch, later, project, task_at
 from ._schedules import fire
 from ._view import Dispatch, existing
 
@@ -41,11 +40,12 @@ def fire_due(now: int, draft: Draft, settings: Settings) -> bool:
     """
     limit = settings.batch_limit
     reached = min(now, NEVER - 1)
-    due = draft.due(reached, limit)
-    for _, id in due.promises:
-        _expire(id, now, draft)
-    _fire_schedules([id for _, id in due.schedules], reached, now, draft, limit)
     due = draft.due(reached, limit + 1)
+    if due.promises or due.schedules:
+        for _, id in due.promises[:limit]:
+            _expire(id, now, draft)
+        _fire_schedules([id for _, id in due.schedules[:limit]], reached, now, draft, limit)
+        due = draft.due(reached, limit + 1)  # which these have added to
     for _, id in due.tasks[:limit]:
         _fire_task(id, now, draft, settings)
     return bool(due.promises or due.schedules) or len(due.tasks) > limit
@@ -65,14 +65,20 @@ def _fire_schedules(ids: list[str], reached: int, now: int, draft: Draft, limit:
 
 
 def _fire_task(id: str, now: int, draft: Draft, settings: Settings) -> None:
-    """Dispatch a task; one that is still held has lost its lease by now, so it is taken back first."""
+    """Dispatch a task; one that is still held has lost its lease by now, so it is taken back first.
+
+    It may have been acquired before its delay was over. Then it is not dispatched yet.
+    """
     task, promise = task_at(draft, existing(draft.task(id), id), now)
     if not promise.is_pending:
         # The deadline of the promise has passed too, and its own turn would come in a later batch.
         store_settled(draft, promise, now)
         return
     if task.state is TaskState.ACQUIRED:
-        task = to.released(task, now=now)
+        task = to.released(task, due_at=earliest_dispatch(promise, now))
+        if task.due_at is not None and task.due_at > now:
+            draft.put_task(task)
+            return
     draft.put_task(to.dispatched(task, again_at=later(now, settings.retry_interval_ms)))
     draft.put_execute(id, Dispatch(promise.tags[tag.TARGET], task.version))
 
@@ -95,4 +101,5 @@ def release_all(now: int, draft: Draft) -> None:
     For a server that owns its store alone, in the process of its workers: the holders have died with it.
     """
     for task in list(draft.scan_tasks("", TaskState.ACQUIRED)):
-        draft.put_task(to.released(task, now=now))
+        promise = existing(draft.promise(task.id), task.id)
+        draft.put_task(to.released(task, due_at=earliest_dispatch(promise, now)))

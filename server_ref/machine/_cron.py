@@ -3,23 +3,30 @@
 import datetime
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError
 
-_RANDOM = re.compile(r"(^|[\s,])[hr](?![a-z])", re.IGNORECASE)
+from resonate_trio.protocol import quoted
+
+MAX_LENGTH: Final = 1000
+"""Of an expression. It is read anew for every instant, in time that grows with its length."""
+_RANDOM: Final = re.compile(r"(^|[\s,])[hr](?![a-z])", re.IGNORECASE)
 
 
 def check_cron(expression: str) -> None:
     """Raise ValueError, saying why, if `expression` is none."""
+    if len(expression) > MAX_LENGTH:
+        raise ValueError(f"{quoted(expression)} is longer than {MAX_LENGTH} characters")
     fields = expression.split()
     if not 5 <= len(fields) <= 7:
         raise ValueError(
-            f"{expression!r} has {len(fields)} fields: expected 5 (minute hour day month weekday), "
+            f"{quoted(expression)} has {len(fields)} fields: expected 5 (minute hour day month weekday), "
             "6 (second first) or 7 (year last)"
         )
     if _RANDOM.search(expression):
-        raise ValueError(f"{expression!r} asks for a random or hashed instant, which is not offered")
+        raise ValueError(f"{quoted(expression)} asks for a random or hashed instant, which is not offered")
     croniter.expand(expression, second_at_beginning=True)
 
 

@@ -5,7 +5,7 @@ from attrs import evolve
 from resonate_trio.protocol import Promise, PromiseState, TaskState, Value
 
 from ._draft import Draft
-from ._projection import find_task
+from ._projection import earliest_dispatch, find_task
 from ._transitions import fulfilled, woken
 
 
@@ -33,5 +33,8 @@ def store_settled(draft: Draft, promise: Promise, now: int) -> None:
 def _wake(draft: Draft, awaiter: str, awaited: str, now: int) -> None:
     """Tell a task that a promise has settled. One that is over, by its own deadline too, stays as it is."""
     found = find_task(draft, awaiter, now)
-    if found is not None and found[1].is_pending:
-        draft.put_task(woken(found[0], by=awaited, now=now))
+    if found is None:
+        return
+    task, promise = found
+    if promise.is_pending:
+        draft.put_task(woken(task, by=awaited, due_at=earliest_dispatch(promise, now)))

@@ -9,9 +9,12 @@ from ._view import View
 
 
 def preload(view: View, promise: Promise, now: int, also: Iterable[str] = ()) -> Sequence[Promise]:
-    """Return the others of the same branch, and those in `also`, as they are at `now`, ordered by id."""
-    branch = promise.tags.get(tag.BRANCH)
-    found = {} if branch is None else {other.id: project(other, now) for other in view.branch(branch)}
+    """Return the others of the same branch, and those in `also`, as they are at `now`, ordered by id.
+
+    A promise that names no branch, as one created by hand, is a root: what its task creates names it.
+    """
+    branch = promise.tags.get(tag.BRANCH, promise.id)
+    found = {other.id: project(other, now) for other in view.branch(branch)}
     for id in also:
         if id not in found and (other := find_promise(view, id, now)) is not None:
             found[id] = other

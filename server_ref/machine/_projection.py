@@ -38,6 +38,13 @@ def project_task(task: TaskRecord, promise: Promise) -> TaskRecord:
     return fulfilled(task)
 
 
+def earliest_dispatch(promise: Promise, now: int) -> int:
+    """Return the instant from which the task of a promise may be dispatched: not before its delay, whatever
+    happens to it meanwhile.
+    """
+    return max(now, int(promise.tags.get(tag.DELAY, "0")))
+
+
 def find_promise(view: View, id: str, now: int) -> Promise | None:
     """Return a promise as it is at `now`."""
     promise = view.promise(id)

@@ -16,7 +16,7 @@ from resonate_trio.protocol import (
 from ._draft import Draft
 from ._effects import settle
 from ._outcome import Outcome, Refused, done
-from ._projection import find_promise, project
+from ._projection import earliest_dispatch, find_promise, project
 from ._transitions import created, fulfilled
 from ._validation import check_callback, check_create, check_listener
 from ._view import TaskRecord, View
@@ -123,8 +123,3 @@ def new_task(promise: Promise, now: int) -> TaskRecord:
     """Return the task of a new promise."""
     task = created(promise.id, due_at=earliest_dispatch(promise, now))
     return task if promise.is_pending else fulfilled(task)
-
-
-def earliest_dispatch(promise: Promise, now: int) -> int:
-    """Return the instant from which the task of a promise may be dispatched."""
-    return max(now, int(promise.tags.get(tag.DELAY, "0")))

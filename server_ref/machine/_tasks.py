@@ -31,7 +31,7 @@ from ._draft import Draft
 from ._effects import settle
 from ._outcome import Outcome, Refused, done
 from ._preload import preload
-from ._projection import find_promise, find_task, later
+from ._projection import earliest_dispatch, find_promise, find_task, later
 from ._promises import check_awaitable, check_one_origin, create, new_promise, new_task, perform_settle
 from ._transitions import Event, allows
 from ._validation import check_fence, check_fulfill, check_suspend, check_task_create
@@ -197,8 +197,8 @@ def perform_fulfill(request: TaskFulfill, now: int, draft: Draft) -> Outcome:
 
 def perform_release(request: TaskRelease, now: int, draft: Draft) -> Outcome:
     """Perform task.release."""
-    task, _ = _held(draft, request, now)
-    draft.put_task(to.released(task, now=now))
+    task, promise = _held(draft, request, now)
+    draft.put_task(to.released(task, due_at=earliest_dispatch(promise, now)))
     return done(Empty())
 
 
@@ -216,7 +216,7 @@ def perform_halt(request: TaskHalt, now: int, draft: Draft) -> Outcome:
 
 def perform_continue(request: TaskContinue, now: int, draft: Draft) -> Outcome:
     """Perform task.continue."""
-    task, _ = _known(draft, request.id, now)
+    task, promise = _known(draft, request.id, now)
     _check(task, Event.CONTINUE)
-    draft.put_task(to.continued(task, now=now))
+    draft.put_task(to.continued(task, due_at=earliest_dispatch(promise, now)))
     return done(Empty())

@@ -74,9 +74,9 @@ def extended(task: TaskRecord, *, until: int) -> TaskRecord:
     return evolve(task, state=_next(Event.EXTEND, task), due_at=until)
 
 
-def released(task: TaskRecord, *, now: int) -> TaskRecord:
+def released(task: TaskRecord, *, due_at: int) -> TaskRecord:
     """Take the task back: its holder gave it up, or lost it."""
-    return evolve(task, state=_next(Event.RELEASE, task), ttl=None, pid=None, due_at=now)
+    return evolve(task, state=_next(Event.RELEASE, task), ttl=None, pid=None, due_at=due_at)
 
 
 def suspended(task: TaskRecord) -> TaskRecord:
@@ -84,11 +84,11 @@ def suspended(task: TaskRecord) -> TaskRecord:
     return TaskRecord(task.id, _next(Event.SUSPEND, task), task.version)
 
 
-def woken(task: TaskRecord, *, by: str, now: int) -> TaskRecord:
+def woken(task: TaskRecord, *, by: str, due_at: int) -> TaskRecord:
     """Note that the awaited promise `by` has settled; a suspended task goes on."""
     state = _next(Event.WAKE, task)
     if task.state is TaskState.SUSPENDED:
-        return evolve(task, state=state, resumes=(by,), due_at=now)
+        return evolve(task, state=state, resumes=(by,), due_at=due_at)
     return task if by in task.resumes else evolve(task, resumes=(*task.resumes, by))
 
 
@@ -102,9 +102,9 @@ def halted(task: TaskRecord) -> TaskRecord:
     return evolve(task, state=_next(Event.HALT, task), ttl=None, pid=None, due_at=None)
 
 
-def continued(task: TaskRecord, *, now: int) -> TaskRecord:
+def continued(task: TaskRecord, *, due_at: int) -> TaskRecord:
     """Let a halted task go on."""
-    return evolve(task, state=_next(Event.CONTINUE, task), due_at=now)
+    return evolve(task, state=_next(Event.CONTINUE, task), due_at=due_at)
 
 
 def dispatched(task: TaskRecord, *, again_at: int) -> TaskRecord:

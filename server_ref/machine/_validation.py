@@ -18,6 +18,7 @@ from resonate_trio.protocol import (
     TaskSuspend,
     extends,
     parse_address,
+    quoted,
     tags as tag,
 )
 
@@ -45,9 +46,10 @@ def check_create(request: PromiseCreate, where: str = "") -> None:
     for name in (tag.ORIGIN, tag.BRANCH, tag.PARENT):
         ancestor = tags.get(name)
         if ancestor is not None and not extends(request.id, ancestor):
-            raise _bad(f"{where}tags.{name}", f"the id {request.id!r} neither is {ancestor!r} nor extends it")
+            why = f"the id {request.id!r} neither is {quoted(ancestor)} nor extends it"
+            raise _bad(f"{where}tags.{name}", why)
     if ":" in tags.get(tag.ORIGIN, ""):
-        raise _bad(f"{where}tags.{tag.ORIGIN}", f"{tags[tag.ORIGIN]!r} is no root: it contains a ':'")
+        raise _bad(f"{where}tags.{tag.ORIGIN}", f"{quoted(tags[tag.ORIGIN])} is no root: it contains a ':'")
 
 
 def _check_address(address: str, where: str) -> None:
@@ -62,7 +64,7 @@ def _check_delay(tags: Mapping[str, str], timeout_at: int, where: str) -> None:
         raise _bad(where, f"nothing is dispatched without the tag {tag.TARGET}")
     delay = tags[tag.DELAY]
     if not (delay.isascii() and delay.isdigit() and len(delay) <= _DIGITS):
-        raise _bad(where, f"expected an instant in milliseconds, got {delay[:80]!r}")
+        raise _bad(where, f"expected an instant in milliseconds, got {quoted(delay)}")
     if int(delay) >= timeout_at:
         raise _bad(where, f"{delay} is not before the deadline {timeout_at}")
 

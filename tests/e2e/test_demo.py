@@ -65,7 +65,7 @@ async def test_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) ->
     """Ctrl-C ends its processes and removes its files, whatever it was doing."""
     async with open_kit(tmp_path) as kit:
         demo = await start_demo(kit)
-        await demo.until(lambda: len(pids(demo)) == 3)  # some are still being started
+        await demo.until(lambda: len(pids(demo)) >= 3)  # some are still being started
         assert await demo.child.signal(signal.SIGINT) == 128 + signal.SIGINT
         assert demo.complained == []
         assert nothing_is_left_of(demo, kit)

@@ -54,3 +54,18 @@ def test_a_host_that_cannot_be_read_is_no_address() -> None:
     """An unclosed bracket is an error of the address, with a message of its own."""
     with pytest.raises(ValueError, match="IPv6"):
         parse_address("http://[::1")
+
+
+@pytest.mark.parametrize("port", ["x", "65536", "99999999999999999999", "-1"])
+def test_a_port_that_cannot_be_is_no_address(port: str) -> None:
+    """Nothing could ever be delivered there."""
+    with pytest.raises(ValueError, match="no URL"):
+        parse_address(f"http://host:{port}/")
+
+
+@pytest.mark.parametrize("scheme", ["http://", "poll://any@", "x"])
+def test_an_address_that_is_too_long_is_not_repeated_in_full(scheme: str) -> None:
+    """A message is for reading, and goes back to who sent the address."""
+    with pytest.raises(ValueError, match="4096 characters") as caught:
+        parse_address(scheme + "x" * 5000)
+    assert len(str(caught.value)) < 200

@@ -440,3 +440,27 @@ def test_requests_can_be_told_apart_by_type() -> None:
     assert [(ref.id, ref.version) for ref in heartbeat.tasks] == [("a", 1)]
     assert isinstance(read("task.suspend", MINIMAL["task.suspend"]), TaskSuspend)
     assert read("debug.snap", {}) == DebugSnap()
+
+
+@pytest.mark.parametrize("kind", [None, 1, [], {}, ["promise.create"]])
+def test_an_inner_kind_of_another_type_is_named(kind: object) -> None:
+    """What cannot be looked up is no kind either."""
+    action = {"kind": kind, "head": HEAD, "data": {}}
+    with pytest.raises(ProtocolError, match=r"data\.action: expected the kind promise\.create, got"):
+        read("task.create", {"pid": "p", "ttl": 1, "action": action})
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "data"),
+    [
+        ("promise.get", {"corrId": "c", "version": "x" * 100_000}, {"id": "a"}),
+        ("promise.get", HEAD, {"id": "x" * 100_000}),
+        ("promise.create", HEAD, {"id": "a", "timeoutAt": 1, "tags": {"x" * 100_000: 1}}),
+        ("promise.settle", HEAD, {"id": "a", "state": "x" * 100_000}),
+    ],
+)
+def test_what_is_wrong_is_not_repeated_in_full(kind: str, head: object, data: object) -> None:
+    """A message does not grow with what it complains about."""
+    with pytest.raises(ProtocolError) as caught:
+        request_from_wire({"kind": kind, "head": head, "data": data})
+    assert len(caught.value.message) < 500

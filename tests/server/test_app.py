@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from resonate_trio.protocol import PROTOCOL_VERSION, PromiseCreate
 from server_ref.app import create_app
+from server_ref.limits import Limits
 from server_ref.store import StoreError
 
 from .engine_kit import FAR, ProbedStore, an_engine, ask
@@ -84,13 +85,13 @@ async def test_malformed_request_is_refused_with_what_could_be_read(
 async def test_body_at_the_limit_is_accepted() -> None:
     """The limit itself is not too large."""
     body = orjson.dumps(GET)
-    async with a_client(max_body_bytes=len(body)) as client:
+    async with a_client(limits=Limits(body_bytes=len(body))) as client:
         assert (await client.post("/", content=body)).status_code == 200
 
 
 async def test_body_that_is_declared_too_large_is_refused() -> None:
     """A request that says it is too long is not read."""
-    async with a_client(max_body_bytes=10) as client:
+    async with a_client(limits=Limits(body_bytes=10)) as client:
         assert "10 bytes" in check_error(await client.post("/", json=GET), 413)
 
 
@@ -109,7 +110,7 @@ async def test_body_that_turns_out_too_large_is_refused() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
     async with an_engine() as engine:
         with anyio.fail_after(5):
-            await create_app(engine, max_body_bytes=10)(scope, receive, send)
+            await create_app(engine, limits=Limits(body_bytes=10))(scope, receive, send)
     assert sent[0]["status"] == 413
 
 

@@ -97,6 +97,18 @@ def test_a_page_has_a_hundred_promises_unless_asked_otherwise(machine: Machine) 
     assert ([s.id for s in last.schedules], last.cursor) == (["s10"], None)
 
 
+@pytest.mark.parametrize("prefix", ["a", "a:", "a:2", "a:3", "b", "\ue000", "\0", "\U0010ffff", "a:2" * 1000])
+def test_a_prefix_finds_the_ids_that_begin_with_it(machine: Machine, prefix: str) -> None:
+    """From the first of them on, or from the cursor, whatever comes before or after them."""
+    ids = ["", "a", "a9", "a:1", "a:2", "a:2.1", "a:2\U0010ffff\U0010ffff", "b", "\ud7ff", "\ue000", "\ue000x"]
+    for id in ids[1:]:
+        machine.create(id, {})
+    for cursor in ids:
+        expected = [id for id in ids[1:] if id.startswith(prefix) and id > cursor]
+        assert found(machine, PromiseSearch(prefix=prefix, cursor=cursor)) == expected
+    assert found(machine, PromiseSearch(prefix="")) == ids[1:]
+
+
 def test_tasks_are_found_by_their_state_of_now(machine: Machine) -> None:
     """A task of an expired promise is fulfilled, whatever the store says."""
     machine.create("pending")

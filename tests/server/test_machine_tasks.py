@@ -473,7 +473,8 @@ def test_task_create_preloads_too(branched: Machine) -> None:
     assert [p.id for p in branched.start("root").preload] == ["root:10", "root:2"]
 
 
-def test_without_a_branch_nothing_is_preloaded(machine: Machine) -> None:
-    """Promises without the tag do not form one together."""
-    machine.create("root:1", LOCAL, FAR)
-    assert machine.start("root").preload == []
+def test_a_root_without_the_tag_is_its_own_branch(machine: Machine) -> None:
+    """What its task creates names it; promises without the tag do not form a branch together."""
+    machine.create("root:1", on_branch("root"), FAR)
+    machine.create("root:2", LOCAL, FAR)
+    assert [p.id for p in machine.start("root").preload] == ["root:1"]

@@ -22,11 +22,11 @@ from server_ref.machine._transitions import (
 MOVES = {
     Event.ACQUIRE: lambda task: acquired(task, pid="p", ttl_ms=5, until=15),
     Event.EXTEND: lambda task: extended(task, until=15),
-    Event.RELEASE: lambda task: released(task, now=10),
+    Event.RELEASE: lambda task: released(task, due_at=10),
     Event.SUSPEND: suspended,
-    Event.WAKE: lambda task: woken(task, by="x", now=10),
+    Event.WAKE: lambda task: woken(task, by="x", due_at=10),
     Event.HALT: halted,
-    Event.CONTINUE: lambda task: continued(task, now=10),
+    Event.CONTINUE: lambda task: continued(task, due_at=10),
     Event.DISPATCH: lambda task: dispatched(task, again_at=15),
     Event.FULFILL: fulfilled,
 }
@@ -72,9 +72,9 @@ def test_what_a_state_implies_holds_after_every_transition(event: Event, state: 
 @pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.ACQUIRED, TaskState.HALTED])
 def test_what_woke_a_task_is_noted_once(state: TaskState) -> None:
     """Hearing of the same promise again adds nothing."""
-    once = woken(in_state(state), by="x", now=10)
+    once = woken(in_state(state), by="x", due_at=10)
     assert once.resumes == ("x",)
-    assert woken(once, by="x", now=11) == once
+    assert woken(once, by="x", due_at=11) == once
 
 
 def test_fulfilled_is_final() -> None:

@@ -142,6 +142,11 @@ def test_a_bad_cron_expression_is_refused(machine: Machine, cron: str) -> None:
     assert machine.refused(400, schedule(cron=cron)).startswith("cron: ")
 
 
+def test_a_cron_expression_that_is_too_long_is_refused(machine: Machine) -> None:
+    """It would be read anew for every instant. The message does not repeat it in full."""
+    assert len(machine.refused(400, schedule(cron="1-59/1," * 100_000 + "1 * * * *"))) < 200
+
+
 @pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 0 1 1 * 1970"])
 def test_a_cron_expression_that_never_fires_is_refused(machine: Machine, cron: str) -> None:
     """It is well-formed, and matches no day, or only past ones."""

@@ -33,7 +33,7 @@ PATIENCE_S = 20.0
 """How long a process may take for what it does at once."""
 UNFINISHED = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
 """The beginning of a request. The server answers with `100 Continue` when it has begun to read."""
-LISTENING = re.compile(r"resonate-trio (serve|dev): listening on http://127\.0\.0\.1:(\d+), (.*)\n")
+LISTENING = re.compile(r"resonate-trio (serve|dev): listening on https?://127\.0\.0\.1:(\d+), (.*)\n")
 
 
 @define

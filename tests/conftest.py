@@ -1,0 +1,43 @@
+"""Options of long runs: each makes one part of the tests try more than it does by default."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("long runs")
+    group.addoption(
+        "--histories",
+        type=int,
+        default=16,
+        metavar="N",
+        help="linearizability: how many histories of concurrent clients are checked for each server (default: 16)",
+    )
+    group.addoption(
+        "--crash-rounds",
+        type=int,
+        default=8,
+        metavar="N",
+        help="crashes: how often the server under load is killed and started again (default: 8)",
+    )
+    group.addoption(
+        "--fuzz-inputs",
+        type=int,
+        default=3_000,
+        metavar="N",
+        help="bad input: how many requests are tried (default: 3000)",
+    )
+    group.addoption(
+        "--model-steps",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="model: how many steps of random histories are compared with the server (default: 20000)",
+    )
+    group.addoption(
+        "--model-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="model: which random histories are tried: others for another number (default: 0)",
+    )

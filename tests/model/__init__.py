@@ -1,0 +1,1 @@
+"""A model of the protocol, and the server compared with it, step by step."""
