@@ -36,9 +36,8 @@ async def serve(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
-    config.receive_timeout = receive_timeout
+    config.tls, config.receive_timeout = tls, receive_timeout
     server = _Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.exit_after, stop)
@@ -62,13 +61,20 @@ class _Server(uvicorn.Server):
 
 @final
 class _Config(uvicorn.Config):
-    """What connections are told.
+    """Uvicorn's settings, with TLS as it was loaded at the start.
 
     Attributes:
+        tls: the certificate and its key, None to leave connections as they are.
         receive_timeout: seconds that the head of a request may take to arrive.
     """
 
+    tls: ssl.SSLContext | None
     receive_timeout: float
+
+    def load(self) -> None:
+        """Take in the settings."""
+        super().load()
+        self.ssl = self.tls
 
 
 @final

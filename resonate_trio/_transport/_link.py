@@ -48,9 +48,12 @@ class Link:
     def __repr__(self) -> str:
         return f"<Link to {self.transport.name}>"
 
-    def envelope(self, data: DataT, *, origin: str | None = None) -> Envelope[DataT]:
-        """Put `data` into an envelope, for itself or as the action of another request."""
-        return Envelope(Head(f"{self._prefix}-{next(self._numbers)}", origin=origin, auth=self._token), data)
+    def envelope(self, data: DataT) -> Envelope[DataT]:
+        """Put `data` into an envelope, as the action of another request."""
+        return Envelope(Head(self._corr_id()), data)
+
+    def _corr_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
 
     async def ask(self, data: Request, *, origin: str | None = None, patience: float | None = None) -> Reply:
         """Send a request and return its reply, of a status below 500 other than 401, 403 and 429.
@@ -70,7 +73,7 @@ class Link:
         started = anyio.current_time()
         give_up_at = started + patience if patience < math.inf else math.inf
         backoff = Backoff()
-        request = self.envelope(data, origin=origin)
+        request = Envelope(Head(self._corr_id(), origin=origin, auth=self._token), data)
         while True:
             try:
                 reply = await self._try(request)

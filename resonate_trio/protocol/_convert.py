@@ -189,16 +189,17 @@ def _unstructure_envelope(envelope: Envelope[RequestData]) -> dict[str, object]:
 
 
 def _structure_reply(value: object, _: object) -> Reply:
-    """Read the reply that a fence wraps: its data is of the class that its kind says."""
+    """Read a reply: its data is of the class that its kind says, that of a refusal a string."""
     if type(value) is not dict:
         raise TypeError(f"expected an object, got {_named(value)}")
     kind = _string(value.get("kind"))
+    head = _part(value, "head", ReplyHead)
+    if head.status >= 400:
+        return Reply(kind, head, _string(value.get("data")))
     cls = REQUESTS.get(kind)
     if cls is None:
         raise ValueError(f"unknown kind {kind!r}")
-    head = _part(value, "head", ReplyHead)
-    data = _string(value.get("data")) if head.status >= 400 else _part(value, "data", cls.reply)
-    return Reply(kind, head, data)
+    return Reply(kind, head, _part(value, "data", cls.reply))
 
 
 def _unstructure_reply(reply: Reply) -> dict[str, object]:
@@ -335,6 +336,9 @@ def decode_reply(body: bytes, request: Envelope[Request]) -> Reply:
         raise ProtocolError(f"the reply is no JSON: {error}") from None
     except Exception as error:
         raise ProtocolError(f"the reply to {request.kind}: {_describe(error, '')}") from error
+    if reply.is_error and not reply.head.corr_id:
+        # The server refused what it could not read, or would not: it is too large, for one.
+        return Reply(request.kind, attrs.evolve(reply.head, corr_id=request.head.corr_id), reply.data)
     if reply.kind != request.kind or reply.head.corr_id != request.head.corr_id:
         raise ProtocolError(f"the reply to {request.kind} belongs to another request ({reply.kind})")
     return reply

@@ -1,5 +1,6 @@
 """Bad behaviour on connections, against servers that run: uvicorn on asyncio, Hypercorn on trio."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
@@ -15,7 +16,7 @@ from resonate_trio.protocol import DebugSnap, PromiseRegisterListener, PromiseSe
 from server_ref.config import HttpServer
 from server_ref.engine import Engine
 from server_ref.limits import Limits
-from server_ref.patience import MAX_HEAD_BYTES
+from server_ref.patience import GRACE_S, MAX_HEAD_BYTES
 from server_ref.serving import bind, serve
 from tests.server.engine_kit import an_engine, ask, create
 
@@ -53,9 +54,10 @@ class Site:
 
 @asynccontextmanager
 async def a_site(http_server: HttpServer, **limits: Any) -> AsyncGenerator[Site]:
-    """Run a server; at the end it still works, and stops."""
+    """Run a server. At the end it still works, and stops without a wait: no connection has outlived its client."""
     sock = bind("127.0.0.1", 0)
     stop = anyio.Event()
+    stopped_at = math.inf
     with anyio.fail_after(30):
         async with an_engine(debug=True) as engine, anyio.create_task_group() as tasks:
 
@@ -69,6 +71,8 @@ async def a_site(http_server: HttpServer, **limits: Any) -> AsyncGenerator[Site]
                 await site.check_alive()
             finally:
                 stop.set()
+                stopped_at = anyio.current_time()
+    assert anyio.current_time() - stopped_at < GRACE_S / 2
 
 
 async def status_from(stream: SocketStream) -> bytes:
@@ -302,9 +306,10 @@ async def test_upgrade_harms_nobody(http_server: HttpServer, upgrade: bytes) -> 
 
 
 async def test_garbage_within_a_stream_ends_it_and_nothing_else(
-    http_server: HttpServer, caplog: pytest.LogCaptureFixture
+    http_server: HttpServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that breaks the rules loses its connection: not the server, and nobody else's."""
+    monkeypatch.setattr("server_ref.sse.KEEPALIVE_S", 0.1)
     async with a_site(http_server) as site, await site.connect(POLL % b"good") as good:
         assert await status_from(good) == b"200"
         for data in (b"\0\0\0\r\n\r\n", HEALTH * 50, POLL % b"bad" * 50, b"x" * 200_000):

@@ -372,7 +372,10 @@ def test_fields_without_a_value_are_left_out() -> None:
     [
         (b"<html>", "the reply is no JSON"),
         (b"[]", "expected an object, got an array"),
-        (b'{"kind": "promise.find"}', "unknown kind 'promise.find'"),
+        (
+            b'{"kind": "promise.find", "head": {"corrId": "c", "status": 200, "version": "x"}, "data": {}}',
+            "unknown kind 'promise.find'",
+        ),
         (b'{"kind": "promise.get"}', "missing field head"),
         (
             b'{"kind": "promise.get", "head": {"corrId": "c", "status": 200, "version": "x"}, "data": {}}',
@@ -464,3 +467,11 @@ def test_what_is_wrong_is_not_repeated_in_full(kind: str, head: object, data: ob
     with pytest.raises(ProtocolError) as caught:
         request_from_wire({"kind": kind, "head": head, "data": data})
     assert len(caught.value.message) < 500
+
+
+def test_a_refusal_that_could_not_tell_whose_it_is_is_the_requests() -> None:
+    """A server that does not read a body, as it is too large, cannot echo what stands in it."""
+    request = Envelope(Head("c"), PromiseGet("a"))
+    body = b'{"kind":"","head":{"corrId":"","status":413,"version":"2026-04-01"},"data":"too large"}'
+    reply = decode_reply(body, request)
+    assert (reply.kind, reply.head.corr_id, reply.status, reply.data) == ("promise.get", "c", 413, "too large")

@@ -1,12 +1,16 @@
-"""What the tests of tokens share: keys that are made once, and short ways to sign."""
+"""What the tests of tokens share: keys made once, short ways to sign, and a server that asks for tokens."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+import httpx
 import jwt
+from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -14,6 +18,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
+from resonate_trio.protocol import Envelope, Head, Request, encode_request
+from server_ref.app import create_app
+from server_ref.auth import TokenVerifier, VerifyingKey
+from server_ref.engine import Engine
+
+from .engine_kit import an_engine
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -68,3 +79,52 @@ def claims(*, expires_in: float = 300, **others: Any) -> dict[str, Any]:
 def a_token(kind: str = "ed25519", *, number: int = 0, algorithm: str | None = None, **others: Any) -> str:
     """Sign a token."""
     return jwt.encode(claims(**others), a_key(kind, number), algorithm or ALGORITHMS[kind][0])
+
+
+@frozen
+class Door:
+    """A server that asks for tokens, without a network."""
+
+    engine: Engine
+    client: httpx.AsyncClient
+
+    async def ask(
+        self,
+        request: Request,
+        token: str | None = None,
+        *,
+        bearer: str | None = None,
+        debug_time: int | None = None,
+    ) -> httpx.Response:
+        """Send a request with a token in its head, or as a bearer."""
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        envelope = Envelope(Head("c", auth=token, debug_time=debug_time), request)
+        return await self.client.post("/", content=encode_request(envelope), headers=headers)
+
+    async def ids(self, request: Request, token: str) -> list[str]:
+        """Search page by page, and return all ids."""
+        found: list[str] = []
+        while True:
+            data = (await self.ask(request, token)).json()["data"]
+            (page,) = (data[name] for name in ("promises", "tasks", "schedules") if name in data)
+            found += [record["id"] for record in page]
+            if "cursor" not in data:
+                return found
+            assert data["cursor"] == found[-1]
+            request = attrs.evolve(request, cursor=data["cursor"])
+
+
+@asynccontextmanager
+async def a_door(**options: Any) -> AsyncGenerator[Door]:
+    """Open a server that trusts one key."""
+    public: Any = a_key("ed25519").public_key()
+    verifier = TokenVerifier([VerifyingKey(public, ("EdDSA",))])
+    async with an_engine(**options) as engine:
+        transport = httpx.ASGITransport(create_app(engine, rights_of=verifier.rights_of))
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            yield Door(engine, client)
+
+
+def inner(request: Any) -> Envelope[Any]:
+    """Put a request into an envelope, to be part of another one."""
+    return Envelope(Head("i"), request)
