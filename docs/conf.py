@@ -39,7 +39,7 @@ MADE_BY_US = {"Context", "Handle", "Nursery", "Promises", "Registry", "RootHandl
 # Links into the documentation of others would need their inventories from the network; so what is not ours,
 # and our type variables and private modules, stay plain text.
 nitpick_ignore_regex = [
-    ("py:.*", r"(trio|collections|contextlib|types|typing|os|builtins|server_ref)\..*"),
+    ("py:.*", r"(trio|collections|contextlib|datetime|random|types|typing|os|uuid|builtins|server_ref)\..*"),
     ("py:.*", r"resonate_trio\.(_|protocol\.).*"),
     ("py:(class|obj)", r"(resonate_trio\..*\.)?(T|P|F|P\.args|P\.kwargs|AnyFunction|Any|PathLike|Engine|Dialect)"),
 ]

@@ -1,7 +1,12 @@
 """The context: the first argument of a durable function."""
 
 import math
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from random import Random
 from typing import Any, TypeVar, final, overload
+from uuid import UUID
 
 from resonate_trio._errors import UsageError
 from resonate_trio._execution import Execution
@@ -57,13 +62,36 @@ class Context(Calls):
         Raises:
             UsageError: `seconds` is negative or no number.
         """
-        self._frame.check_task("ctx.sleep()")
         if math.isnan(seconds) or seconds < 0:
             raise UsageError(f"ctx.sleep({seconds!r}): the seconds to sleep are a number, 0 or greater")
-        self._scope.check_open("ctx.sleep()")
-        request = self._latent("timer", tags.TIMER, "sleep", seconds)
-        await self._frame.execution.create(request)
-        await self._frame.execution.wait([request.id])
+        await self._sleep("ctx.sleep()", seconds)
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Sleep durably until an instant; not at all if it is past. Otherwise as `sleep`.
+
+        Raises:
+            UsageError: `when` has no time zone.
+        """
+        if when.tzinfo is None:
+            raise UsageError(f"ctx.sleep_until({when!r}): an instant needs a time zone, as in datetime.now(UTC)")
+        await self._sleep("ctx.sleep_until()", when.timestamp() - self._frame.runtime.clock.now_ms() / 1000)
+
+    def now(self) -> datetime:
+        """Return the time, in UTC: the instant of the latest stored fact that this function has seen.
+
+        That is the outcome it received last, or its own invocation. So it costs nothing, a replay sees the same,
+        and a long computation does not move it.
+        """
+        return datetime.fromtimestamp(self._frame.latest_ms / 1000, UTC)
+
+    @cached_property
+    def random(self) -> Random:
+        """Random numbers, the same in every run of this invocation; no secrets, as its id is the seed."""
+        return Random(sha256(self.id.encode()).digest())
+
+    def uuid4(self) -> UUID:
+        """Return a new UUID, the same in every run of this invocation. It is no secret: it comes from `random`."""
+        return UUID(int=self.random.getrandbits(128), version=4)
 
     @overload
     async def promise(self, result_type: type[T], *, expires_after: float | None = None) -> Handle[T]: ...
@@ -103,6 +131,14 @@ class Context(Calls):
         if failures:
             own = [] if error is None else [error]
             raise ExceptionGroup(f"{len(failures)} failed in {self.id!r} that were not awaited", own + failures)
+
+    async def _sleep(self, call: str, seconds: float) -> None:
+        self._frame.check_task(call)
+        self._scope.check_open(call)
+        request = self._latent("timer", tags.TIMER, "sleep", seconds)
+        await self._frame.execution.create(request)
+        await self._frame.execution.wait([request.id])
+        self._frame.see(request.id)
 
     def _latent(self, kind: InvocationKind, tag: str, name: str, seconds: float | None) -> PromiseCreate:
         """Describe a promise that no worker executes, but that this task may await."""

@@ -36,6 +36,8 @@ class Frame:
         self.runtime = execution.runtime
         self._new_context = new_context
         self._count = 0
+        own = execution.known(lineage.id)
+        self._latest_ms = 0 if own is None else own.created_at
         self._task = trio.lowlevel.current_task()
 
     def __repr__(self) -> str:
@@ -45,6 +47,17 @@ class Frame:
     def is_leaf(self) -> bool:
         """Tell whether no durable call was made so far."""
         return not self._count
+
+    @property
+    def latest_ms(self) -> int:
+        """The instant of the latest stored fact that the function has seen, Unix time in milliseconds."""
+        return self._latest_ms
+
+    def see(self, id: str) -> None:
+        """Note that the function has received the outcome of an invocation."""
+        promise = self.execution.known(id)
+        if promise is not None and promise.settled_at is not None:
+            self._latest_ms = max(self._latest_ms, promise.settled_at)
 
     def next_local(self) -> Lineage:
         """Return the place of the next promise that lives in this task."""

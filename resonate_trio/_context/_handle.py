@@ -56,6 +56,7 @@ class Handle(Generic[T]):
         self._frame.check_task(f"await on the handle of {self.name}")
         await self._frame.execution.wait([self.id])
         self.was_awaited = True
+        self._frame.see(self.id)
         return cast("T", self.read().unwrap())
 
     def read(self) -> Outcome:

@@ -61,6 +61,8 @@ class Scope:
         execution = self.frame.execution
         children = list(self._children.values())
         await execution.wait([child.id for child in children])
+        for child in children:
+            self.frame.see(child.id)
         errors = [await execution.stored(id) for id in self._detached]
         errors += [child.read().error for child in children if awaited_ones_too or not child.was_awaited]
         return [error for error in errors if error is not None]

@@ -198,6 +198,10 @@ class Execution:
         """Tell whether the outcome of an invocation is known here."""
         return id in self._refused or self._journal.settled(id) is not None
 
+    def known(self, id: str) -> Promise | None:
+        """Return a promise as it is known here, that of the task included."""
+        return self.promise if id == self.promise.id else self._journal.get(id)
+
     def outcome(self, id: str, result_type: object) -> Outcome:
         """Return the outcome of an invocation that `is_known`."""
         if id in self._refused:
