@@ -34,14 +34,15 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
-MADE_BY_US = {"Context", "Handle", "Nursery", "Promises", "Registry", "RootHandle"}
+MADE_BY_US = {"CancelScope", "Context", "Handle", "Nursery", "Promises", "Registry", "RootHandle"}
 
 # Links into the documentation of others would need their inventories from the network; so what is not ours,
 # and our type variables and private modules, stay plain text.
 nitpick_ignore_regex = [
     ("py:.*", r"(trio|collections|contextlib|datetime|random|types|typing|os|uuid|builtins|server_ref)\..*"),
     ("py:.*", r"resonate_trio\.(_|protocol\.).*"),
-    ("py:(class|obj)", r"(resonate_trio\..*\.)?(T|P|F|P\.args|P\.kwargs|AnyFunction|Any|PathLike|Engine|Dialect)"),
+    ("py:(class|obj)", r"(resonate_trio\..*\.)?(T|Ts|P|F|P\.args|P\.kwargs|AnyFunction|Any)"),
+    ("py:(class|obj)", r"(resonate_trio\..*\.)?(PathLike|Engine|Transport|Dialect|AbstractContextManager)"),
 ]
 
 # --- Pages ----------------------------------------------------------------------------------------

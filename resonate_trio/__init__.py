@@ -5,11 +5,12 @@ any other async application. See the tutorial in docs/.
 """
 
 from ._client import Client as Client
-from ._context import Context as Context, Handle as Handle, Nursery as Nursery
+from ._context import CancelScope as CancelScope, Context as Context, Handle as Handle, Nursery as Nursery
 from ._errors import (
     ArgumentsError as ArgumentsError,
     AuthenticationError as AuthenticationError,
     DecodingError as DecodingError,
+    DivergenceError as DivergenceError,
     EncodingError as EncodingError,
     InvocationCancelled as InvocationCancelled,
     InvocationFailed as InvocationFailed,
@@ -19,6 +20,7 @@ from ._errors import (
     RemoteError as RemoteError,
     RequestRefusedError as RequestRefusedError,
     ResonateError as ResonateError,
+    ScheduleNotFoundError as ScheduleNotFoundError,
     ServerError as ServerError,
     ServerUnreachableError as ServerUnreachableError,
     UnknownFunctionError as UnknownFunctionError,
@@ -36,15 +38,18 @@ from ._retry import (
     Never as Never,
 )
 from ._roots import RootHandle as RootHandle
+from ._schedules import Schedule as Schedule, Schedules as Schedules
 from ._worker import WorkerOptions as WorkerOptions
 
 __all__ = [
     "ArgumentsError",
     "AuthenticationError",
+    "CancelScope",
     "Client",
     "Constant",
     "Context",
     "DecodingError",
+    "DivergenceError",
     "EncodingError",
     "Exponential",
     "Handle",
@@ -64,6 +69,9 @@ __all__ = [
     "Resonate",
     "ResonateError",
     "RootHandle",
+    "Schedule",
+    "ScheduleNotFoundError",
+    "Schedules",
     "ServerError",
     "ServerUnreachableError",
     "UnknownFunctionError",

@@ -15,8 +15,9 @@ from ._promises import Promises
 from ._registry import Registry
 from ._root_calls import RootCalls
 from ._roots import Roots
+from ._schedules import Schedules
 from ._services import open_services
-from ._transport import HttpTransport, Link
+from ._transport import BatchingTransport, HttpTransport, Link
 from .protocol import PollAddress
 
 # Clients take part in no work, so they poll in a group of their own, which no function is ever sent to.
@@ -34,6 +35,7 @@ class Client(RootCalls):
 
     Attributes:
         promises: reads promises and settles external ones.
+        schedules: reads and deletes schedules.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class Client(RootCalls):
             url: the server, or RESONATE_URL.
             token: a JWT for a server that asks for one, or RESONATE_TOKEN.
             registry: functions that may be named by their object (`resonate.registry`), not only by name. Either
-                way the group that executes one has its name, unless `options(group=...)` says otherwise.
+                way the group that executes one has its name, unless `options(group=...)` says otherwise. And the
+                exception classes that are built again here.
             patience: seconds to try for while the server cannot be reached.
             id_dialect: how ids of children are written, "colon" or "dot".
 
@@ -64,6 +67,7 @@ class Client(RootCalls):
                 "a Client needs the URL of a server: Client('http://localhost:8001'), or RESONATE_URL"
             )
         self.promises = Promises(self._roots)
+        self.schedules = Schedules(self._roots)
         self._registry = Registry() if registry is None else registry
         self._patience = patience
         self._dialect: Dialect = id_dialect
@@ -79,12 +83,13 @@ class Client(RootCalls):
         settings = self._settings
         assert settings.url is not None
         async with AsyncExitStack() as stack:
-            transport = await stack.enter_async_context(HttpTransport(settings.url, token=settings.token))
+            http = HttpTransport(settings.url, token=settings.token)
+            transport = await stack.enter_async_context(BatchingTransport(http))
             link = Link(transport, token=settings.token, patience=self._patience)
             listeners = Listeners(link, PollAddress("uni", CLIENT_GROUP, settings.pid))
             services = await stack.enter_async_context(open_services())
             services.start_soon(listen, transport.source(CLIENT_GROUP, settings.pid), listeners)
-            self._open = Roots(link, listeners, Codec(), self._registry, None, self._dialect)
+            self._open = Roots(link, listeners, Codec(self._registry.errors), self._registry, None, self._dialect)
             self._exit = stack.pop_all()
         return self
 

@@ -1,5 +1,6 @@
 """Where the SDK reads the time, so that a test can put another one in its place."""
 
+import math
 import time
 from typing import Protocol, final
 
@@ -22,6 +23,16 @@ class SystemClock:
 
 FOREVER_MS = 2**53 - 1
 """The deadline of what has none. Not 2^63 − 1: clients whose numbers are doubles must be able to send it back."""
+
+
+NEVER_S = 100 * 365 * 86_400.0
+"""A deadline that is further away (s) is not waited for."""
+
+
+def seconds_until(instant_ms: int, now_ms: int) -> float:
+    """Return how long it is until an instant; less than 0 if it is past, infinity if it is never waited for."""
+    seconds = (instant_ms - now_ms) / 1000
+    return seconds if seconds < NEVER_S else math.inf
 
 
 def deadline_ms(now_ms: int, seconds: float | None) -> int:

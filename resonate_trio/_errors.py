@@ -4,7 +4,7 @@ The root is `ResonateError`; below it stand, side by side, what the program does
 the server or the way to it does wrong, and how an awaited invocation ended (`InvocationFailed`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 _ENCODABLE: Final = (
@@ -129,6 +129,31 @@ class DecodingError(ResonateError):
         self.reason = reason
 
 
+@final
+class DivergenceError(ResonateError):
+    """What is stored at an id is not what the code asks for there: it has changed under a running execution.
+
+    The task is halted, so no wrong result comes of it. Deploy code that makes the calls of the first run again (or
+    uses `ctx.version` where it must differ), then let the task go on by `resonate-trio continue ID`. It is logged
+    and given to the instrument; a durable function does not get to see it.
+
+    Attributes:
+        id: the invocation.
+        asked: what the code asks for now.
+        stored: what an earlier run of it has stored.
+    """
+
+    def __init__(self, id: str, *, asked: str, stored: str) -> None:
+        super().__init__(
+            f"the code has changed under a running execution: at {id!r} it asks for {asked}, but what an earlier "
+            f"run has stored is {stored}. The task is halted. Deploy code that makes the calls of that run, or "
+            f"tells the two apart by ctx.version(), then have it go on by `resonate-trio continue`"
+        )
+        self.id = id
+        self.asked = asked
+        self.stored = stored
+
+
 # --- The server, and the way to it ----------------------------------------------------------------
 
 
@@ -231,6 +256,21 @@ class PromiseNotFoundError(ResonateError):
         self.id = id
 
 
+@final
+class ScheduleNotFoundError(ResonateError):
+    """There is no schedule of this id.
+
+    Check the id; `schedules.list()` returns what there is.
+
+    Attributes:
+        id: the id that was asked for.
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no schedule {id!r}: schedules.list() returns those of this server")
+        self.id = id
+
+
 # --- How an awaited invocation ended --------------------------------------------------------------
 
 
@@ -248,10 +288,20 @@ class InvocationFailed(ResonateError):
 
 @final
 class InvocationCancelled(InvocationFailed):
-    """The invocation was cancelled from outside. Await it again and the outcome is the same: it is final."""
+    """The invocation was cancelled from outside. Await it again and the outcome is the same: it is final.
 
-    def __init__(self, id: str) -> None:
-        super().__init__(f"the invocation {id!r} was cancelled", id=id)
+    Attributes:
+        by: who cancelled it, "client" for a client; None if that is not known.
+        reason: why, if that was said.
+    """
+
+    def __init__(self, id: str, *, by: str | None = None, reason: str | None = None) -> None:
+        caller = "" if by is None else by.partition("#")[0]
+        who = "" if by is None else " by a client" if by == "client" else f" by the invocation {caller!r}"
+        why = "" if reason is None else f": {reason}"
+        super().__init__(f"the invocation {id!r} was cancelled{who}{why}", id=id)
+        self.by = by
+        self.reason = reason
 
 
 @final
@@ -273,9 +323,15 @@ class InvocationTimedOut(InvocationFailed):
 class RemoteError(InvocationFailed):
     """The function raised something that cannot be rebuilt here.
 
+    Its class is not registered (`@resonate.register_error`), on one side at least. A note says so if it is, but
+    what was raised does not fit it.
+
     Attributes:
+        id: the promise of the invocation that raised it, which may be further down than the one that was awaited.
         type_name: name of the exception's class there.
         message: its message.
+        worker: who executed it, as `group/pid`; None if that is not known.
+        attributes: what its public attributes held, JSON data.
         remote_traceback: the traceback as text, if one was stored.
         data: the whole error as it is stored, JSON data; whatever else its writer added is in here.
     """
@@ -286,12 +342,16 @@ class RemoteError(InvocationFailed):
         *,
         type_name: str,
         message: str,
+        worker: str | None = None,
+        attributes: Mapping[str, object] | None = None,
         remote_traceback: str | None = None,
         data: object = None,
     ) -> None:
         super().__init__(f"{type_name}: {message}" if message else type_name, id=id)
         self.type_name = type_name
         self.message = message
+        self.worker = worker
+        self.attributes = dict(attributes or {})
         self.remote_traceback = remote_traceback
         self.data = data
 

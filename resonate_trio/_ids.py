@@ -26,8 +26,12 @@ def child_id(parent: str, number: int, dialect: Dialect) -> str:
     Raises:
         UsageError: the id would be longer than the server takes, because invocations are nested too deep.
     """
+    return _below(parent, str(number), dialect)
+
+
+def _below(parent: str, name: str, dialect: Dialect) -> str:
     separator = ":" if dialect == "colon" and ":" not in parent else "."
-    id = f"{parent}{separator}{number}"
+    id = f"{parent}{separator}{name}"
     if len(id) > MAX_ID_LENGTH:
         raise UsageError(
             f"invocations below {id[:40]!r}… are nested too deep: each level makes the id longer, and an id "
@@ -102,6 +106,10 @@ class Lineage:
     def local_child(self, number: int, dialect: Dialect) -> "Lineage":
         """Return the lineage of the child `number` that is executed within this task."""
         return Lineage(child_id(self.id, number, dialect), self.origin, self.branch, self.id)
+
+    def named_child(self, name: str, dialect: Dialect) -> "Lineage":
+        """Return the lineage of a child of this task that has a name instead of a number."""
+        return Lineage(_below(self.id, name, dialect), self.origin, self.branch, self.id)
 
     def remote_child(self, number: int, dialect: Dialect) -> "Lineage":
         """Return the lineage of the child `number` that becomes a task of its own."""

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from ._errors import DivergenceError
+
 InvocationKind = Literal["local", "remote", "detached", "timer", "external"]
 
 
@@ -26,6 +28,9 @@ class Instrument:
 
     def task_dropped(self, id: str, reason: str) -> None:
         """Note that the execution of the task `id` ended here without a result."""
+
+    def task_halted(self, id: str, error: DivergenceError) -> None:
+        """Note that the task `id` was halted, as the code has changed under it."""
 
     def invoked(self, id: str, kind: InvocationKind, name: str, parent: str) -> None:
         """Note that `parent` invoked `name`, for the first time or again in a replay."""

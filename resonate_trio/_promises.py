@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import final
 
-from ._errors import PromiseNotFoundError
+from ._outcome import CLIENT, Cancellation
 from ._roots import Roots
-from ._transport import accepted
-from .protocol import EMPTY, Promise, PromiseReply, PromiseSettle, PromiseState, Value, origin_of
+from ._transport import promise_of
+from .protocol import Promise, PromiseSettle, PromiseState, Value, origin_of
 
 
 @final
@@ -33,12 +33,15 @@ class Promises:
         """Settle a promise with an error, which is raised where it is awaited. Otherwise as `resolve`."""
         return await self._settle(id, PromiseState.REJECTED, self._roots().codec.encode_error(error))
 
-    async def cancel(self, id: str) -> Promise:
-        """Settle a promise as cancelled. Otherwise as `resolve`."""
-        return await self._settle(id, PromiseState.CANCELED, EMPTY)
+    async def cancel(self, id: str, *, reason: str | None = None) -> Promise:
+        """Settle a promise as cancelled: awaiting it raises InvocationCancelled. Otherwise as `resolve`.
+
+        It is for promises that somebody outside settles. Invocations are cancelled by `Client.cancel`, which lets
+        them clean up.
+        """
+        value = Cancellation(CLIENT, reason).encode(self._roots().codec)
+        return await self._settle(id, PromiseState.CANCELED, value)
 
     async def _settle(self, id: str, state: PromiseState, value: Value) -> Promise:
-        reply = await self._roots().link.ask(PromiseSettle(id, state, value), origin=origin_of(id))
-        if reply.status == 404:
-            raise PromiseNotFoundError(id)
-        return accepted(reply, PromiseReply).promise
+        request = PromiseSettle(id, state, value)
+        return promise_of(await self._roots().link.ask(request, origin=origin_of(id)), id)

@@ -24,8 +24,10 @@ from ._registry import Registry
 from ._retry import RetryPolicy
 from ._root_calls import RootCalls
 from ._roots import RootHandle, Roots
+from ._schedules import Schedules
 from ._services import open_services, open_shelter
-from ._transport import EmbeddedTransport, HttpTransport, Link, Transport, accepted
+from ._sources import Killed
+from ._transport import BatchingTransport, EmbeddedTransport, HttpTransport, Link, Transport, accepted
 from ._worker import Worker, WorkerOptions
 from .protocol import Acquired, PollAddress, TaskCreate, TaskState
 
@@ -41,6 +43,7 @@ logger = logging.getLogger("resonate_trio")
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
+E = TypeVar("E", bound=type[Exception])
 AnyFunction = Callable[..., object]
 
 
@@ -77,8 +80,9 @@ class Resonate(RootCalls):
     is taken, running functions get a grace, what is left then is released for other workers.
 
     Attributes:
-        registry: the functions that are registered here.
+        registry: the functions and exception classes that are registered here.
         promises: reads promises and settles external ones.
+        schedules: reads and deletes schedules.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class Resonate(RootCalls):
         url: str | None = None,
         *,
         path: str | PathLike[str] | None = None,
-        engine: "Engine | None" = None,
+        engine: "Engine | Transport | None" = None,
         group: str | None = None,
         token: str | None = None,
         registry: Registry | None = None,
@@ -98,11 +102,12 @@ class Resonate(RootCalls):
         Args:
             url: the server. Without one, and without RESONATE_URL, a server is embedded in this process.
             path: a SQLite file for the embedded server; without it, all is forgotten at the end.
-            engine: an open engine of `server_ref` to work on, which other `Resonate` objects may share.
+            engine: an open engine of `server_ref` to work on, which other `Resonate` objects may share. The test
+                kit passes a transport.
             group: the group that this process works for.
             token: a JWT for a server that asks for one.
-            registry: functions that were registered already, with another `Resonate`: those of an application can
-                be run on an embedded server in a test.
+            registry: what was registered already, with another `Resonate`: an application can be run on an
+                embedded server in a test.
             worker: how the worker works.
             id_dialect: how ids of children are written: "colon" (`root:1.2`), or "dot" (`root.1.2`) for servers
                 that know only that.
@@ -120,6 +125,7 @@ class Resonate(RootCalls):
         self._dialect: Dialect = id_dialect
         self.registry = Registry() if registry is None else registry
         self.promises = Promises(self._roots)
+        self.schedules = Schedules(self._roots)
         self._running: _Running | None = None
         self._block: AbstractAsyncContextManager[None] | None = None
 
@@ -172,6 +178,34 @@ class Resonate(RootCalls):
             return fn
 
         return add if fn is None else add(fn)
+
+    @overload
+    def register_error(self, cls: E, /) -> E: ...
+    @overload
+    def register_error(self, /, *, name: str | None = None) -> Callable[[E], E]: ...
+    def register_error(self, cls: type[Exception] | None = None, /, *, name: str | None = None) -> Any:
+        """Register an exception class: `@resonate.register_error`, with or without a name.
+
+        Its exceptions then arrive as what they were, with arguments and attributes, in every process that has
+        registered it by this name. Elsewhere, and if something in one cannot be encoded, they are a RemoteError.
+
+        An attrs class or a dataclass is built from its fields, read by their annotations. Of any other class the
+        arguments and attributes are set, and `__init__` is not called; attributes are read by the annotations of
+        the class, or of the parameter of that name, and without one they are JSON data.
+
+        Args:
+            cls: a subclass of Exception. Its own subclasses are not meant.
+            name: what it travels by; without one, its own name.
+
+        Raises:
+            UsageError: it is no such class, or it or its name is registered already.
+        """
+
+        def add(cls: E) -> E:
+            self.registry.register_error(cls, name=name)
+            return cls
+
+        return add if cls is None else add(cls)
 
     # --- Invocations that run here ----------------------------------------------------------------
 
@@ -288,7 +322,7 @@ class Resonate(RootCalls):
         async with open_shelter() as block, self._open_transport() as transport, open_services() as services:
             link = Link(transport, token=settings.token)
             listeners = Listeners(link, PollAddress("uni", settings.group, settings.pid))
-            codec = Codec()
+            codec = Codec(self.registry.errors, f"{settings.group}/{settings.pid}")
             runtime = Runtime(
                 link, transport.clock, codec, self.registry, settings.group, self._dialect, options.instrument
             )
@@ -297,20 +331,25 @@ class Resonate(RootCalls):
             roots = Roots(link, listeners, codec, self.registry, settings.group, self._dialect)
             self._running = _Running(roots, worker)
             source = transport.source(settings.group, settings.pid)
+            is_killed = False
             try:
                 async with open_services() as listening:
-                    listening.start_soon(listen, source, listeners, worker.receive)
+                    listening.start_soon(listen, source, listeners, worker)
                     with block:
                         yield
+            except Killed:
+                is_killed = True
+                raise
             finally:
                 self._running = None
-                with trio.CancelScope(shield=True):  # bounded by the grace
-                    await worker.drain()
+                if not is_killed:
+                    with trio.CancelScope(shield=True):  # bounded by the grace
+                        await worker.drain()
 
     @asynccontextmanager
     async def _open_transport(self) -> AsyncGenerator[Transport]:
         if self._engine is not None:
-            yield EmbeddedTransport(self._engine)
+            yield self._engine if isinstance(self._engine, Transport) else EmbeddedTransport(self._engine)
         elif self._is_embedded:
             from ._embed import embedded_engine  # who talks to a server elsewhere needs none of it
 
@@ -320,7 +359,8 @@ class Resonate(RootCalls):
                 yield EmbeddedTransport(engine)
         else:
             assert self._settings.url is not None
-            async with HttpTransport(self._settings.url, token=self._settings.token) as transport:
+            http = HttpTransport(self._settings.url, token=self._settings.token)
+            async with BatchingTransport(http) as transport:
                 yield transport
 
     def _require_running(self) -> _Running:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, 
 
 from ._options import Options, OptionValues
 from ._roots import RootHandle, Roots
+from ._schedules import Schedule, create_schedule
+from .protocol import PromiseState
 
 if TYPE_CHECKING:
     from ._context import Context
@@ -106,6 +108,72 @@ class RootCalls(ABC):
         """
         roots = self._roots()
         return RootHandle(roots, await roots.read(id), result_type)
+
+    @overload
+    async def schedule(self, id: str, cron: str, fn: str, /, *args: object, **kwargs: object) -> Schedule: ...
+    @overload
+    async def schedule(
+        self,
+        id: str,
+        cron: str,
+        fn: "Callable[Concatenate[Context, P], object]",
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Schedule: ...
+    @overload
+    async def schedule(
+        self, id: str, cron: str, fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Schedule: ...
+    async def schedule(
+        self, id: str, cron: str, fn: AnyFunction | str, /, *args: object, **kwargs: object
+    ) -> Schedule:
+        """Have a function invoked by the calendar, from now on; return the schedule once it is stored.
+
+        Each run is an invocation of its own, `{id}-{milliseconds of its instant}`. Options count for each run.
+        Runs that fell due while the server was down are made up for, in order. Scheduling the same again changes
+        nothing, so a program may do so whenever it starts.
+
+        Args:
+            id: names the schedule. Without ':'.
+            cron: when, in UTC: minute, hour, day of month, month, day of week (`"0 7 * * mon-fri"`); with six
+                fields the second stands first.
+            fn: the registered function, or its name.
+            *args: its arguments, without the context.
+            **kwargs: its keyword arguments.
+
+        Raises:
+            UsageError: it can never work (no such cron expression, function not registered, arguments that do not
+                fit), or there is another schedule of this id.
+            ServerUnreachableError: no server answered. The schedule may exist: the same call is safe to repeat.
+        """
+        return await create_schedule(self._roots(), id, cron, fn, args, kwargs, self._default_options())
+
+    async def cancel(self, id: str, *, budget: float = 30.0, reason: str | None = None) -> bool:
+        """Cancel an invocation and all that it has called, and wait until it has ended.
+
+        Its function gets a `Cancelled` where it waits, and may clean up; what it detached is left alone.
+        Cancelling what has ended changes nothing, nor does cancelling twice.
+
+        A wait that is cut leaves the request standing, once it is stored. On a server without the extension
+        `cancel` the invocation ends at once, without cleaning up, by several requests; if the call is cut between
+        them, repeat it.
+
+        Args:
+            id: the id of the invocation.
+            budget: seconds that cleaning up may take. Then the server ends the invocation and all it has called.
+            reason: why, for people; `InvocationCancelled.reason` where the invocation is awaited.
+
+        Returns:
+            Whether it was cancelled; if not, it had a result, had failed or timed out before that.
+
+        Raises:
+            UsageError: `budget` is no number of seconds.
+            PromiseNotFoundError: there is no such invocation.
+            ServerUnreachableError: no server answered. The request may be stored: the same call is safe to repeat.
+        """
+        promise = await self._roots().cancel(id, budget, reason)
+        return promise.state is PromiseState.CANCELED
 
 
 class OptionedRootCalls(RootCalls):

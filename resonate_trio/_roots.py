@@ -5,17 +5,17 @@ from typing import Any, Generic, TypeVar, cast, final
 
 from attrs import frozen
 
+from ._cancelling import cancel, check_budget
 from ._clock import deadline_ms
 from ._codec import Codec
-from ._errors import PromiseNotFoundError
 from ._ids import Dialect, Lineage
 from ._listeners import Listeners
 from ._options import Options
-from ._outcome import outcome_of
+from ._outcome import CLIENT, Cancellation, outcome_of
 from ._registry import Registry
 from ._targets import remote_call
-from ._transport import Link, accepted
-from .protocol import Promise, PromiseCreate, PromiseGet, PromiseReply, origin_of
+from ._transport import Link, accepted, promise_of
+from .protocol import Promise, PromiseCreate, PromiseGet, PromiseReply, PromiseState, origin_of
 
 T = TypeVar("T")
 
@@ -54,6 +54,14 @@ class RootHandle(Generic[T]):
         if self._promise.is_pending:
             self._promise = await self._roots.listeners.wait(self.id)
         return cast("T", outcome_of(self._promise, self._result_type, self._roots.codec).unwrap())
+
+    async def cancel(self, *, budget: float = 30.0, reason: str | None = None) -> bool:
+        """Cancel the invocation, wait until it has ended, and return whether it was cancelled.
+
+        The arguments, and all else, are as with `Client.cancel`.
+        """
+        self._promise = await self._roots.cancel(self.id, budget, reason)
+        return self._promise.state is PromiseState.CANCELED
 
     async def done(self) -> bool:
         """Ask the server whether the invocation has ended."""
@@ -103,7 +111,10 @@ class Roots:
 
     async def read(self, id: str) -> Promise:
         """Return the promise `id` as it is now. Raises PromiseNotFoundError."""
-        reply = await self.link.ask(PromiseGet(id), origin=origin_of(id))
-        if reply.status == 404:
-            raise PromiseNotFoundError(id)
-        return accepted(reply, PromiseReply).promise
+        return promise_of(await self.link.ask(PromiseGet(id), origin=origin_of(id)), id)
+
+    async def cancel(self, id: str, budget: float, reason: str | None) -> Promise:
+        """Cancel the invocation `id`, wait until it has ended, and return it."""
+        value = Cancellation(CLIENT, reason).encode(self.codec)
+        promise = await cancel(self.link, id, value=value, budget_ms=check_budget(budget))
+        return await self.listeners.wait(id) if promise.is_pending else promise

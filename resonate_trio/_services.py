@@ -29,8 +29,12 @@ async def open_services() -> AsyncGenerator[TaskGroup]:
     except BaseExceptionGroup as group:
         if len({type(error) for error in group.exceptions}) > 1 or group is raised:
             raise
-        # `from None` would hide the cause that the exception may have; its context is only the group.
-        raise group.exceptions[0] from group.exceptions[0].__cause__
+        only = group.exceptions[0]
+        context, suppress = only.__context__, only.__suppress_context__
+        try:
+            raise only
+        finally:  # the group is no context that anybody should see
+            only.__context__, only.__suppress_context__ = context, suppress
 
 
 @asynccontextmanager

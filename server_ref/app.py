@@ -1,7 +1,7 @@
 """The server's HTTP interface: one engine behind four routes."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Final, final
 from urllib.parse import unquote_to_bytes
 
@@ -9,10 +9,12 @@ import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from resonate_trio.protocol import ProtocolError, Reply, ReplyHead, decode_request, encode_reply, quoted
+from resonate_trio.protocol import ProtocolError, decode_request, extensions, quoted
+from server_ref.admission import admit
+from server_ref.answers import Answers
 from server_ref.delivery import Connection
 from server_ref.engine import Engine
 from server_ref.limits import DEFAULT_LIMITS, Grow, Limits, Load
@@ -20,14 +22,8 @@ from server_ref.refusal import Refusal
 from server_ref.rights import EVERYTHING, Rights
 from server_ref.sse import EventStream
 
-EXTENSIONS: Final[tuple[str, ...]] = ()
-"""The extensions of the protocol that this server offers."""
-HEADERS: Final[Mapping[str, str]] = {"resonate-extensions": ", ".join(EXTENSIONS)} if EXTENSIONS else {}
-"""What every reply carries."""
-
 MAX_DIGITS: Final = 18
-"""Of a length that is worth reading."""
-ROUTES: Final = "POST /, GET /poll/GROUP/PID, GET /health and GET /ready"
+"""Of a number that is worth reading."""
 
 RightsOf = Callable[[str | None], Rights]
 """Tells what the bearer of a token may do, or without one, who came without. Raises Refusal (status 401)."""
@@ -46,7 +42,9 @@ def create_app(engine: Engine, *, limits: Limits = DEFAULT_LIMITS, rights_of: Ri
         limits: how much clients may ask for.
         rights_of: tells what the bearer of a token may do.
     """
-    routes = Routes(engine, limits, rights_of)
+    offered = ", ".join(sorted(engine.extensions))
+    answers = Answers({"resonate-extensions": offered} if offered else {})
+    routes = Routes(engine, limits, rights_of, answers)
     app = Starlette(
         routes=[
             Route("/", routes.request, methods=["POST"]),
@@ -55,10 +53,10 @@ def create_app(engine: Engine, *, limits: Limits = DEFAULT_LIMITS, rights_of: Ri
             Route("/ready", routes.ready, methods=["GET"]),
         ],
         exception_handlers={
-            Refusal: _refuse,
-            HTTPException: _reject,
-            ClientDisconnect: _let_go,
-            500: _apologise,
+            Refusal: answers.refuse,
+            HTTPException: answers.reject,
+            ClientDisconnect: answers.let_go,
+            500: answers.apologise,
         },
     )
     app.router.redirect_slashes = False  # a client that follows no redirects sees what is wrong
@@ -69,8 +67,9 @@ def create_app(engine: Engine, *, limits: Limits = DEFAULT_LIMITS, rights_of: Ri
 class Routes:
     """What each route does."""
 
-    def __init__(self, engine: Engine, limits: Limits, rights_of: RightsOf) -> None:
+    def __init__(self, engine: Engine, limits: Limits, rights_of: RightsOf, answers: Answers) -> None:
         self._engine = engine
+        self._answers = answers
         self._limits = limits
         self._load = Load(limits)
         self._rights_of = rights_of
@@ -81,14 +80,13 @@ class Routes:
             try:
                 envelope = decode_request(await self._body(request, grow))
             except ProtocolError as error:
-                return _error(400, error.message, kind=error.kind, corr_id=error.corr_id)
+                return self._answers.error(400, error.message, kind=error.kind, corr_id=error.corr_id)
             try:
                 rights = self._rights_of(envelope.head.auth or _bearer(request))
-                self._limits.check(envelope.data)
-                admitted = rights.admit(envelope)
+                admitted = admit(envelope, self._limits, rights)
             except Refusal as refusal:
-                return _refused(refusal, kind=envelope.kind, corr_id=envelope.head.corr_id)
-            return _respond(rights.visible(await self._engine.perform(admitted)))
+                return self._answers.refused(refusal, kind=envelope.kind, corr_id=envelope.head.corr_id)
+            return self._answers.reply(rights.visible(await self._engine.perform(admitted)))
 
     async def poll(self, request: Request) -> Response:
         """Stream messages to a worker, until its token expires."""
@@ -96,26 +94,38 @@ class Routes:
             raise HTTPException(405)
         group, pid = _group_and_pid(request)
         rights = self._rights_of(_bearer(request))
+        capacity = self._wanted(request, extensions.CAPACITY, "capacity", least=0)
+        ttl = self._wanted(request, extensions.ACQUIRED, "ttl", least=1)
+        source = self._engine.connect(group, pid, prefix=rights.prefix, capacity=capacity, ttl=ttl)
         duration = rights.expires_at - self._engine.clock.now_ms() / 1000
-        return EventStream(self._connection(group, pid, rights.prefix), HEADERS, duration=duration)
+        return EventStream(self._counted(source), self._answers.headers, duration=duration)
+
+    def _wanted(self, request: Request, extension: str, name: str, *, least: int) -> int | None:
+        """Read a parameter of the query: an integer, or None if it is not there, or not offered."""
+        text = request.query_params.get(name)
+        if text is None or extension not in self._engine.extensions:
+            return None
+        if not (text.isdecimal() and text.isascii()) or len(text) > MAX_DIGITS or int(text) < least:
+            raise Refusal(400, f"{name}: expected an integer of at least {least}, got {quoted(text)}")
+        return int(text)
 
     @asynccontextmanager
-    async def _connection(self, group: str, pid: str, prefix: str) -> AsyncGenerator[Connection]:
+    async def _counted(self, source: AbstractAsyncContextManager[Connection]) -> AsyncGenerator[Connection]:
         with self._load.poll():
-            async with self._engine.connect(group, pid, prefix=prefix) as connection:
+            async with source as connection:
                 yield connection
 
     async def health(self, _: Request) -> Response:
         """Tell that the server lives."""
-        return PlainTextResponse("ok\n", headers=HEADERS)
+        return self._answers.text("ok\n")
 
     async def ready(self, _: Request) -> Response:
         """Tell whether the server can work."""
         with self._load.request():
             is_ready = await self._engine.is_ready()
         if is_ready:
-            return PlainTextResponse("ready\n", headers=HEADERS)
-        return _error(503, "the store does not answer")
+            return self._answers.text("ready\n")
+        return self._answers.error(503, "the store does not answer")
 
     async def _body(self, request: Request, grow: Grow) -> bytes:
         if _declared_length(request) > self._limits.body_bytes:
@@ -153,50 +163,3 @@ def _group_and_pid(request: Request) -> tuple[str, str]:
     if not group or not pid:
         raise HTTPException(404, "expected /poll/GROUP/PID, and neither of them empty")
     return group, pid
-
-
-def _respond(reply: Reply) -> Response:
-    return Response(encode_reply(reply), reply.status, HEADERS, media_type="application/json")
-
-
-def _error(status: int, message: str, *, kind: str = "", corr_id: str = "") -> Response:
-    return _respond(Reply(kind, ReplyHead(corr_id, status), message))
-
-
-def _refused(refusal: Refusal, *, kind: str = "", corr_id: str = "") -> Response:
-    response = _error(refusal.status, refusal.message, kind=kind, corr_id=corr_id)
-    response.headers.update(refusal.headers)
-    return response
-
-
-# Starlette would run these in threads if they were not async.
-
-
-async def _refuse(_: Request, refusal: Exception) -> Response:  # ruff: ignore[unused-async]
-    """Answer what is refused before it is known what is asked."""
-    assert isinstance(refusal, Refusal)
-    return _refused(refusal)
-
-
-async def _reject(request: Request, error: Exception) -> Response:  # ruff: ignore[unused-async]
-    """Answer what no route takes, in the form of every other error."""
-    assert isinstance(error, HTTPException)
-    message = error.detail
-    path = request.scope["path"]  # request.url fails on a host that is none
-    if error.status_code == 404 and not path.startswith("/poll/"):
-        message = f"there is nothing at {quoted(path)}: this server has {ROUTES}"
-    elif error.status_code == 405:
-        message = f"{request.method} is not allowed at {quoted(path)}: this server has {ROUTES}"
-    response = _error(error.status_code, message)
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _let_go(_: Request, __: Exception) -> Response:  # ruff: ignore[unused-async]
-    """Answer a client that went away before its request was complete: nobody reads this."""
-    return _error(400, "the request is incomplete")
-
-
-async def _apologise(_: Request, __: Exception) -> Response:  # ruff: ignore[unused-async]
-    """Answer after a bug, which is in the log."""
-    return _error(500, "the server failed on this request; its log says more")

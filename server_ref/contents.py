@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from resonate_trio.protocol import (
+    Batch,
     DebugRequest,
     Envelope,
+    PromiseCancel,
     PromiseCreate,
     PromiseRegisterCallback,
     PromiseRegisterListener,
@@ -25,9 +27,10 @@ from resonate_trio.protocol import (
 def ids_of(request: Request) -> Iterator[tuple[str, str]]:
     """Yield (where, id) for each promise, task and schedule that a request names. A search names none.
 
+    Nor does a batch: its requests are to be looked at one by one.
     The tags of a promise need no look: the ids among them are ancestors of its own.
     """
-    if isinstance(request, DebugRequest | PromiseSearch | TaskSearch | ScheduleSearch):
+    if isinstance(request, DebugRequest | PromiseSearch | TaskSearch | ScheduleSearch | Batch):
         return
     match request:
         case PromiseRegisterCallback():
@@ -54,7 +57,11 @@ def ids_of(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _inner_ids(
-    where: str, action: Envelope[PromiseCreate | PromiseSettle] | Envelope[PromiseRegisterCallback]
+    where: str,
+    action: Envelope[PromiseCreate | PromiseSettle | PromiseCancel]
+    | Envelope[PromiseCreate]
+    | Envelope[PromiseSettle]
+    | Envelope[PromiseRegisterCallback],
 ) -> Iterator[tuple[str, str]]:
     return ((f"{where}.data.{field}", id) for field, id in ids_of(action.data))
 

@@ -6,7 +6,7 @@ from typing import Any, Final, final
 
 from attrs import define, field, frozen, validators
 
-from resonate_trio.protocol import MAX_ID_LENGTH, Request
+from resonate_trio.protocol import MAX_ID_LENGTH, Batch, Request
 from server_ref.contents import ids_of, tags_of
 from server_ref.refusal import Refusal
 
@@ -26,6 +26,7 @@ class Limits:
         receive_timeout: seconds that a request may take to arrive, its head and its body each (408).
         id_length: characters of an id (400).
         tags: of one promise, or of one filter (400).
+        batch: requests of one batch (413).
         polls: open streams of messages (503).
         requests: being received or performed at a time (503).
         request_bytes: of the bodies of all these requests (503).
@@ -35,12 +36,17 @@ class Limits:
     receive_timeout: float = field(default=30.0, validator=_positive)
     id_length: int = field(default=MAX_ID_LENGTH, validator=[_positive, validators.le(MAX_ID_LENGTH)])
     tags: int = field(default=64, validator=_positive)
+    batch: int = field(default=1_000, validator=_positive)
     polls: int = field(default=10_000, validator=_positive)
     requests: int = field(default=1_000, validator=_positive)
     request_bytes: int = field(default=256 * MIB, validator=_positive)
 
     def check(self, request: Request) -> None:
-        """Refuse a request that holds too long an id, or too many tags."""
+        """Refuse a request that holds too long an id, too many tags, or too many requests."""
+        if isinstance(request, Batch) and len(request.requests) > self.batch:
+            raise Refusal(
+                413, f"data.requests: {len(request.requests)} requests, at most {self.batch} are accepted"
+            )
         if self.id_length < MAX_ID_LENGTH:  # the longer ones are no ids
             for where, id in ids_of(request):
                 if len(id) > self.id_length:

@@ -1,13 +1,14 @@
 """What the bearer of a token may do."""
 
 import math
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import attrs
 from attrs import frozen
 
 from resonate_trio.protocol import (
     Acquired,
+    BatchReply,
     DebugRequest,
     Envelope,
     Fenced,
@@ -21,6 +22,8 @@ from resonate_trio.protocol import (
 )
 from server_ref.contents import ids_of
 from server_ref.refusal import Refusal
+
+RequestT = TypeVar("RequestT", bound=Request)
 
 NOT_ADMIN: Final = "debug.* needs an admin: a token whose claim role is admin"
 
@@ -43,7 +46,7 @@ class Rights:
     prefix: str = ""
     expires_at: float = math.inf
 
-    def admit(self, envelope: Envelope[Request]) -> Envelope[Request]:
+    def admit(self, envelope: Envelope[RequestT]) -> Envelope[RequestT]:
         """Return the request as the engine may see it: without its token, and searching within the prefix.
 
         Raises:
@@ -53,6 +56,8 @@ class Rights:
         if isinstance(request, DebugRequest) and not self.is_admin:
             raise Refusal(403, NOT_ADMIN)
         head = envelope.head
+        if head.auth is None and head.debug_time is None and not self.prefix:
+            return envelope
         if head.auth is not None:
             head = attrs.evolve(head, auth=None)
         if head.debug_time is not None and not self.is_admin:
@@ -61,7 +66,7 @@ class Rights:
             request = self._within(request)
         return Envelope(head, request)
 
-    def _within(self, request: Request) -> Request:
+    def _within(self, request: RequestT) -> RequestT:
         for where, id in ids_of(request):
             if not id.startswith(self.prefix):
                 raise self._beyond(f"data.{where}", id)
@@ -79,6 +84,8 @@ class Rights:
     def visible(self, reply: Reply) -> Reply:
         """Return a reply without promises sent ahead that the bearer may not see."""
         data = reply.data
+        if self.prefix and isinstance(data, BatchReply):
+            return attrs.evolve(reply, data=BatchReply([self.visible(response) for response in data.responses]))
         if not self.prefix or not isinstance(data, Acquired | Fenced | Suspended) or not data.preload:
             return reply
         preload = [promise for promise in data.preload if promise.id.startswith(self.prefix)]

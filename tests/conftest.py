@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["resonate_trio.testing.plugin"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
@@ -40,4 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         metavar="N",
         help="model: which random histories are tried: others for another number (default: 0)",
+    )
+    group.addoption(
+        "--extensions",
+        choices=("core", "none"),
+        default="core",
+        help="SDK: which tests meet a server without extensions: the core ones also, or all only (default: core)",
     )

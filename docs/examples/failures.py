@@ -1,6 +1,7 @@
 """Failures: as they are raised at a call, in a nursery, and after they crossed processes."""
 
 import trio
+from attrs import define
 
 from resonate_trio import Context, InvocationTimedOut, Never, RemoteError, Resonate
 
@@ -11,6 +12,15 @@ class OutOfStockError(Exception):
     """There is none left."""
 
 
+@resonate.register_error
+@define
+class TooManyError(Exception):
+    """There are not as many; registered, so that it arrives with its fields."""
+
+    item: str
+    available: int
+
+
 @resonate.register(retry=Never())
 async def reserve(item: str) -> str:
     """Reserve an item, if it can be."""
@@ -18,6 +28,8 @@ async def reserve(item: str) -> str:
         raise KeyError(item)
     if item == "pear":
         raise OutOfStockError("no pears before autumn")
+    if item == "apples":
+        raise TooManyError(item, available=3)
     return f"reserved: {item}"
 
 
@@ -32,11 +44,11 @@ async def one_by_one(ctx: Context) -> str:
 
 @resonate.register
 async def all_at_once(ctx: Context) -> list[str]:
-    """Handle the failures of a nursery: always a group, once all its children have ended."""
+    """Handle all failures of a nursery, as a group: this one does not cancel the others when one fails."""
     handles = []
     problems = []
     try:
-        async with ctx.open_nursery() as nursery:
+        async with ctx.open_nursery(fail_fast=False) as nursery:
             handles = [nursery.rfi(reserve, item) for item in ("plum", "unicorn", "pear")]
     except* KeyError as group:
         problems += [f"not in the catalogue: {error}" for error in group.exceptions]
@@ -56,7 +68,11 @@ async def main() -> None:
         except RemoteError as error:
             print(f"{error.type_name} in {error.id}: {error.message}")
         try:
-            await resonate.options(group="nobody", timeout=0.1).rfc("reserve-4", "reserve", "plum")
+            await resonate.rfc("reserve-4", reserve, "apples")
+        except TooManyError as error:
+            print(f"only {error.available} {error.item} left")
+        try:
+            await resonate.options(group="nobody", timeout=0.1).rfc("reserve-5", "reserve", "plum")
         except InvocationTimedOut as error:
             print(f"{error.id} has timed out")
 

@@ -11,7 +11,9 @@ from cattrs import Converter
 from resonate_trio._errors import DecodingError, EncodingError, RemoteError
 from resonate_trio.protocol import EMPTY, Value
 
-from ._failures import error_from_json, error_to_json
+from ._error_classes import ErrorClasses
+from ._error_reading import error_from_json
+from ._error_writing import error_to_json
 from ._reading import named
 from ._structure import make_converter, structure
 from ._unstructure import unstructure
@@ -41,8 +43,14 @@ class Codec:
     """Turns Python values into the payloads that promises hold, and back.
 
     It remembers how to read each class that it has read once, so one is made and used for all.
+
+    Attributes:
+        errors: the exception classes that are built again where they are read.
+        worker: for whom errors are written, as `group/pid`.
     """
 
+    errors: ErrorClasses = Factory(ErrorClasses)
+    worker: str | None = None
     _converter: Converter = field(init=False, factory=make_converter, eq=False, repr=False)
 
     # --- Values -----------------------------------------------------------------------------------
@@ -117,20 +125,21 @@ class Codec:
 
     def encode_error(self, error: BaseException) -> Value:
         """Return an exception as a payload. Whatever the exception is, this does not fail."""
-        return _payload(error_to_json(error), "error")
+        return _payload(error_to_json(error, self.errors, self.worker), "error")
 
     def decode_error(self, value: Value, *, id: str) -> Exception:
         """Return the exception that the rejected promise `id` holds. Whatever it holds, this does not fail.
 
         Returns:
-            An exception of Python's own, built again; a group, with its members; or a RemoteError.
+            An exception of Python's own or of a registered class, built again; a group, with its members; or a
+            RemoteError.
         """
         try:
             data = _json_of(value, "error")
         except DecodingError as error:
             data, message = value.data, f"(what is stored about it cannot be read: {error.reason})"
             return RemoteError(id, type_name="Error", message=message, data=data)
-        return error_from_json(data, id)
+        return error_from_json(data, id, self.errors, self._converter)
 
 
 def _payload(data: object, path: str) -> Value:

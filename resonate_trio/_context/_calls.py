@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
+from attrs import evolve
+
 from resonate_trio._codec import Call
-from resonate_trio._execution import Work
+from resonate_trio._errors import UsageError
+from resonate_trio._execution import Work, with_arguments
 from resonate_trio._instrument import InvocationKind
 from resonate_trio._options import Options, OptionValues
 from resonate_trio._targets import RemoteCall, remote_call
 from resonate_trio.protocol import PromiseCreate, tags
 
+from ._children import Children
 from ._handle import Handle
-from ._scope import Scope
 
 if TYPE_CHECKING:
     from ._context import Context
@@ -34,9 +37,9 @@ class Calls:
     work, and must be made from the function's own task.
     """
 
-    def __init__(self, scope: Scope, options: Options) -> None:
-        self._scope = scope
-        self._frame: Frame = scope.frame
+    def __init__(self, children: Children, options: Options) -> None:
+        self._children = children
+        self._frame: Frame = children.frame
         self._options = options
 
     def options(self, **values: Unpack[OptionValues]) -> "Calls":
@@ -46,7 +49,7 @@ class Calls:
             **values: `group` (name of the group that executes a remote invocation), `timeout` (seconds), `version`
                 (of the function), `retry` (a policy, for local invocations).
         """
-        return Calls(self._scope, self._options.merged(values))
+        return Calls(self._children, self._options.merged(values))
 
     # --- Remote -----------------------------------------------------------------------------------
 
@@ -71,7 +74,9 @@ class Calls:
             ArgumentsError: the arguments do not fit its signature.
             EncodingError: an argument cannot be written as JSON.
         """
-        return self._invoke_remote(fn, args, kwargs)
+        handle = self._invoke_remote(fn, args, kwargs)
+        self._children.own(handle)
+        return handle
 
     @overload
     async def rfc(self, fn: str, /, *args: object, **kwargs: object) -> Any: ...
@@ -117,7 +122,8 @@ class Calls:
             ArgumentsError: the arguments do not fit its signature.
         """
         handle, request, work = self._local(fn, args, kwargs)
-        self._frame.execution.start_local(request, work)
+        self._frame.execution.start_local(request, work, is_first=self._frame.is_first)
+        self._children.own(handle)
         return handle
 
     @overload
@@ -140,8 +146,8 @@ class Calls:
             EncodingError: its result cannot be written as JSON.
         """
         handle, request, work = self._local(fn, args, kwargs)
-        await self._frame.execution.run_local(request, work)
-        return await self._received(handle)
+        await self._frame.call_local(request, work)
+        return await handle
 
     # --- Detached ---------------------------------------------------------------------------------
 
@@ -155,11 +161,9 @@ class Calls:
         """
         call = self._remote_call(fn, args, kwargs)
         lineage = self._frame.next_remote()
-        marked = {**lineage.tags(), tags.DETACHED: "true"}
-        timeout_at = self._frame.free_deadline(call.timeout)
-        request = call.to_create(lineage.id, timeout_at, marked, self._frame.runtime.codec)
+        request = self._frame.create(lineage, self._frame.free_deadline(call.timeout), {tags.DETACHED: "true"})
         self._start_remote(request, call, "detached")
-        self._scope.own_detached(lineage.id)
+        self._children.own_detached(lineage.id)
         return lineage.id
 
     # --- Common -----------------------------------------------------------------------------------
@@ -167,7 +171,7 @@ class Calls:
     def _check(self, fn: AnyFunction | str) -> None:
         call = f"invoking {_name(fn)}"
         self._frame.check_task(call)
-        self._scope.check_open(call)
+        self._children.check_open(call)
 
     def _remote_call(
         self, fn: AnyFunction | str, args: tuple[object, ...], kwargs: dict[str, object]
@@ -181,17 +185,15 @@ class Calls:
     ) -> Handle[Any]:
         call = self._remote_call(fn, args, kwargs)
         lineage = self._frame.next_remote()
-        timeout_at = self._frame.child_deadline(call.timeout)
-        request = call.to_create(lineage.id, timeout_at, lineage.tags(), self._frame.runtime.codec)
-        handle: Handle[Any] = Handle(self._frame, lineage.id, call.call.func, call.result_type)
+        request = self._frame.create(lineage, self._frame.child_deadline(call.timeout), {})
         self._start_remote(request, call, "remote")
-        self._scope.own(handle)
-        return handle
+        return Handle(self._frame, lineage.id, call.call.func, call.result_type)
 
     def _start_remote(self, request: PromiseCreate, call: RemoteCall, kind: InvocationKind) -> None:
         frame = self._frame
+        full = call.to_create(request.id, request.timeout_at, request.tags, frame.runtime.codec)
         frame.runtime.instrument.invoked(request.id, kind, call.call.func, frame.lineage.id)
-        frame.execution.start_remote(request)
+        frame.execution.start_remote(full)
 
     def _local(
         self, fn: AnyFunction | str, args: tuple[object, ...], kwargs: dict[str, object]
@@ -204,23 +206,23 @@ class Calls:
         function.check_arguments(args, kwargs)
         lineage = frame.next_local()
         timeout = function.timeout if options.timeout is None else options.timeout
-        timeout_at = frame.child_deadline(timeout)
         # The arguments stay here, so they may be anything; what is stored tells a reader which step this is.
         param = runtime.codec.encode_call(Call(function.name, (), {}, function.version))
-        request = PromiseCreate(lineage.id, timeout_at, {**lineage.tags(), tags.SCOPE: tags.LOCAL}, param)
+        param = with_arguments(param, args, kwargs, runtime.codec)
+        request = frame.create(lineage, frame.child_deadline(timeout), {tags.SCOPE: tags.LOCAL})
         work = Work(function, args, kwargs, frame.context_factory(lineage), options.retry)
         handle: Handle[Any] = Handle(frame, lineage.id, function.name, function.result_type)
         runtime.instrument.invoked(lineage.id, "local", function.name, frame.lineage.id)
-        self._scope.own(handle)
-        return handle, request, work
+        return handle, evolve(request, param=param), work
 
     async def _received(self, handle: Handle[Any]) -> object:
-        """Wait for a call: its caller gets the outcome, so the scope need not tell of it again."""
+        """Wait for a call. It is no child, as its caller gets the outcome; but it must end before its caller."""
         try:
             return await handle
-        finally:
-            if handle.was_awaited:
-                self._scope.disown(handle)
+        except UsageError:
+            if not handle.was_awaited:
+                self._children.own(handle)
+            raise
 
 
 def _name(fn: AnyFunction | str) -> str:

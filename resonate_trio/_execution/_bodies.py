@@ -12,17 +12,42 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 import trio
+from attrs import frozen
+
+
+@final
+@frozen
+class Alarms:
+    """What cuts a wait short, besides what is waited for.
+
+    Attributes:
+        settling: promises that do so however they settle: timers of scopes.
+        failing: promises that do so unless they are resolved: children of a nursery.
+    """
+
+    settling: Sequence[str] = ()
+    failing: Sequence[str] = ()
+
+
+NO_ALARMS = Alarms()
 
 
 @final
 class Wait:
-    """A body that is blocked until all of some promises are settled.
+    """A body that is blocked until some promises are settled.
 
-    `ids` are in the order of their creation, those still unknown or pending only.
+    Args:
+        ids: the promises, in the order of their creation, those still unknown or pending only.
+        alarms: tells what else to listen for.
+        first: the wait is over when any of them is settled, instead of all.
     """
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(
+        self, ids: Sequence[str], alarms: Callable[[], Alarms] = lambda: NO_ALARMS, *, first: bool = False
+    ) -> None:
         self.ids = dict.fromkeys(ids)
+        self.alarms = alarms
+        self.first = first
         self.over = trio.Event()
 
 
@@ -55,9 +80,8 @@ class Bodies:
             self._all_blocked = trio.Event()
             await self._all_blocked.wait()
 
-    async def block(self, ids: Sequence[str]) -> None:
-        """Block the calling body until `settled` has named all `ids`."""
-        wait = Wait(ids)
+    async def block(self, wait: Wait) -> None:
+        """Block the calling body until `settled` has named what it waits for, or it is interrupted."""
         self._waits[wait] = None
         for id in wait.ids:
             self._by_id.setdefault(id, []).append(wait)
@@ -65,35 +89,57 @@ class Bodies:
         try:
             await wait.over.wait()
         finally:
-            if wait in self._waits:  # cancelled: nobody counted us
-                del self._waits[wait]
-                self.started()
+            self.interrupt(wait)  # if it was cancelled, nobody has counted it
+
+    def interrupt(self, wait: Wait) -> None:
+        """Wake the body of a wait, whatever it waits for. Does nothing if it is awake."""
+        if wait in self._waits:
+            del self._waits[wait]
+            self.started()
+            wait.over.set()
+
+    def interrupt_all(self) -> None:
+        """Wake all bodies."""
+        for wait in list(self._waits):
+            self.interrupt(wait)
 
     def settled(self, ids: Sequence[str]) -> None:
         """Wake the bodies whose last promise is among `ids`."""
         for id in ids:
             for wait in self._by_id.pop(id, ()):
                 wait.ids.pop(id)
-                if not wait.ids and wait in self._waits:
-                    del self._waits[wait]
-                    self.started()
-                    wait.over.set()
+                if wait.first or not wait.ids:
+                    self.interrupt(wait)
 
     def has_running(self) -> bool:
         """Tell whether a body runs."""
         return self._running > 0
 
-    def newest(self, can_be_awaited: Callable[[str], bool]) -> list[str]:
-        """Return for each blocked body the newest promise it waits for, of those that a task may await.
+    def wait_for_many(self) -> bool:
+        """Tell whether a body waits for more than one promise."""
+        return any(len(wait.ids) > 1 for wait in self._waits)
+
+    def awaited(self, can_be_awaited: Callable[[str], bool], *, every: bool) -> dict[str, bool]:
+        """Return what to listen for while all bodies are blocked, of what a task may await.
+
+        The values tell whether only a failure matters.
 
         A body needs all of its promises, so one of them suffices to be woken in time: the one created last, which
-        is the likeliest to be the last to settle. A fan-out of a thousand costs a handful of requests this way,
-        not one for each child.
-        """
-        newest = (next((id for id in reversed(wait.ids) if can_be_awaited(id)), None) for wait in self._waits)
-        return list(dict.fromkeys(id for id in newest if id is not None))
+        is the likeliest to be the last to settle. A fan-out of a thousand is woken once this way, not a thousand
+        times.
 
-    def awaited(self, can_be_awaited: Callable[[str], bool]) -> list[str]:
-        """Return all promises that blocked bodies wait for, of those that a task may await."""
-        ids = dict.fromkeys(id for wait in self._waits for id in wait.ids)
-        return [id for id in ids if can_be_awaited(id)]
+        Args:
+            can_be_awaited: tells whether a task may await a promise.
+            every: all that bodies wait for, not the newest only.
+        """
+        awaited: dict[str, bool] = {}
+        for wait in self._waits:
+            candidates = [id for id in wait.ids if can_be_awaited(id)]
+            alarms = wait.alarms()
+            for id in candidates if every or wait.first else candidates[-1:]:
+                awaited[id] = False
+            for id in filter(can_be_awaited, alarms.settling):
+                awaited[id] = False
+            for id in filter(can_be_awaited, alarms.failing):
+                awaited.setdefault(id, True)
+        return awaited

@@ -1,55 +1,52 @@
 """One task being run.
 
 The function and its local invocations are *bodies*, tasks of one trio nursery. They read outcomes from the
-journal, write through the held task, and block when an outcome is not known. When all are blocked the task is
-suspended, and the execution is *parked*: it stays in memory with all its frames, and goes on exactly there when
-the task comes back at the version we left it. If it does not (another worker took it, the process died), the next
-execution runs the function from its start and finds the outcomes stored.
+ledger, write through it, and block when an outcome is not known. When all are blocked the task is suspended, and
+the execution is *parked*: it stays in memory with all its frames, and goes on exactly there when the task comes
+back at the version we left it. If it does not (another worker took it, the process died), the next execution runs
+the function from its start and finds the outcomes stored.
 """
 
-import enum
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import ParamSpec, TypeVar, final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from resonate_trio._errors import (
-    AuthenticationError,
-    ExecutionDropped,
-    PermissionDeniedError,
-    RequestRefusedError,
-    ResonateError,
-    ServerError,
+from resonate_trio._clock import seconds_until
+from resonate_trio._errors import ExecutionDropped, RequestRefusedError, ResonateError
+from resonate_trio._ids import child_id
+from resonate_trio._outcome import Cancellation, Outcome
+from resonate_trio.protocol import (
+    EMPTY,
+    Promise,
+    PromiseCreate,
+    PromiseSettle,
+    PromiseState,
+    Value,
+    extensions,
+    tags,
 )
-from resonate_trio._outcome import Outcome, outcome_of
-from resonate_trio.protocol import Promise, PromiseCreate, PromiseSettle, PromiseState, Value, tags
 
-from ._bodies import Bodies
-from ._calling import Work
-from ._held import HeldTask, LeaseLost
-from ._journal import Journal
+from ._beginning import Beginning
+from ._bodies import Bodies, Wait
+from ._calling import OUTSIDE, Run, Work
+from ._held import HeldTask
+from ._ledger import Ledger
+from ._life import Ending, Life
 from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    from ._calling import Settlement
 
 logger = logging.getLogger("resonate_trio.execution")
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# The server does not let us go on, or cannot: the task is for someone else, or for later.
-PLATFORM_ERRORS = (AuthenticationError, PermissionDeniedError, ServerError)
-
-# How long to wait before asking again whether a promise has timed out that has done so by our clock.
-CLOCK_SKEW_STEP = 0.05
-
-
-class Ending(enum.Enum):
-    """How an execution ended."""
-
-    FULFILLED = "the promise is settled"
-    LOST = "the task is not ours any more"
-    DROPPED = "given up here; the task, if it is held, must be released"
-    FAILED = "the server does not let us go on; the task must be released, but not at once"
+FIRST_CHILD: Final = 1
+MAX_CREATES: Final = 500
+"""How many promises are created in one round trip at most."""
+FLUSH_TICKS: Final = 2
+"""For how many turns of the event loop what is to be created waits for the suspension."""
 
 
 @final
@@ -58,11 +55,11 @@ class Execution:
 
     Attributes:
         promise: the promise of the task, as it was when the execution began.
-        held: the task while it is held; while parked, as it was left.
+        life: whether it goes on.
+        ledger: what is known of its promises.
         is_parked: the task is suspended, and this execution is kept to go on when it comes back.
-        is_suspending: the task is being suspended; a message that it can go on may overtake the reply.
         settled_as: the state of the promise once the task is fulfilled.
-        reason: why the execution was lost or dropped.
+        base_deadline: the deadline that surrounds everything here, on trio's clock.
     """
 
     def __init__(
@@ -75,31 +72,48 @@ class Execution:
         on_park: Callable[["Execution"], None],
     ) -> None:
         self.runtime = runtime
-        self.held = held
         self.promise = promise
         self.is_parked = False
-        self.is_suspending = False
         self.settled_as: PromiseState | None = None
-        self.reason = ""
+        self.base_deadline = 0.0
+        self.life = Life(held)
+        self.life.on_cancelled = self._cancel_root
         self._on_park = on_park
-        self._journal = Journal()
-        self._journal.record(preload)
-        self._refused: dict[str, Exception] = {}  # invocations that the server did not accept, by id
-        self._in_flight: dict[str, trio.Event] = {}  # promises being created in the background
-        self._local: set[str] = set()  # promises that are executed here: a task may not await them
         self._bodies = Bodies()
-        self._scope = trio.CancelScope()
+        self.ledger = Ledger(runtime, self.life, self._bodies, preload)
+        self._root: Run | None = None
+        self._local: dict[str, Run | None] = {}  # promises that are executed here: a task may not await them
+        self._asked: dict[str, Cancellation] = {}  # who asked that an invocation be cancelled
+        self._outbox: dict[str, PromiseCreate] = {}  # promises that are to be created, and no hurry
         self._nursery: trio.Nursery | None = None
-        self._ending: Ending | None = None
-        self._result: tuple[PromiseState, Value] | None = None
+        self._result: Settlement | None = None
         self._resumption: Sequence[Promise] = ()
         self._resumed = trio.Event()
+        self._held_again = trio.Event()
 
     def __repr__(self) -> str:
         state = "parked" if self.is_parked else repr(self._bodies)
         return f"<Execution of {self.promise.id!r} at version {self.held.version}: {state}>"
 
     # --- For the worker ---------------------------------------------------------------------------
+
+    @property
+    def held(self) -> HeldTask:
+        """The task while it is held; while parked, as it was left."""
+        return self.life.held
+
+    @property
+    def is_suspending(self) -> bool:
+        """Whether the task is being suspended; a message that it can go on may overtake the reply."""
+        return not self.life.is_held and not self.is_parked
+
+    @property
+    def waits_for_many(self) -> bool:
+        """Whether more may have settled, while it is parked, than what wakes it.
+
+        If not, that is all that need be sent: with everything each time, n calls in a row would cost n² promises.
+        """
+        return self._bodies.wait_for_many()
 
     async def run(self, prepare: Callable[["Execution"], Work]) -> Ending:
         """Run the task until it is fulfilled, lost or dropped. What the function raises is its result.
@@ -109,123 +123,156 @@ class Execution:
                 waits for it learns why, where a task that is given back would only go round and round.
         """
         try:
-            with self._scope:
+            with self.life.scope:
+                self.base_deadline = trio.current_effective_deadline()
                 async with trio.open_nursery() as self._nursery:
-                    self._spawn(self._run_root, prepare)
+                    self.spawn(self._run_root, prepare)
                     await self._drive()
         except* ExecutionDropped:
             pass
-        assert self._ending is not None
-        return self._ending
+        assert self.life.ending is not None
+        return self.life.ending
 
     def resume(self, held: HeldTask, preload: Sequence[Promise]) -> None:
         """Go on with a parked execution: the task was acquired again, at the version it was left."""
         self.is_parked = False
-        self.held = held
+        self.life.held = held
         self._resumption = preload
         self._resumed.set()
 
+    def cancel(self) -> None:
+        """Take the news that the task is to be cancelled.
+
+        While it is being given back nothing may run; the server tells again when it is ours.
+        """
+        self.held.is_cancelled = True
+        if self.life.is_held:
+            self._cancel_root()
+
     def drop(self, reason: str, ending: Ending = Ending.DROPPED) -> None:
         """End without a result: unwind the frames. Durable calls in them raise ExecutionDropped from now on."""
-        if self._ending is None:
-            self._ending = ending
-            self.reason = reason
-            self._scope.cancel()
+        self.life.end(reason, ending)
+        self._bodies.interrupt_all()
+
+    def lose(self, reason: str) -> None:
+        """Take the news that the task is not ours any more, unless that is what we are asking for right now."""
+        if self.life.is_held and self._result is None:
+            self.drop(reason, Ending.LOST)
 
     # --- For contexts, nurseries and handles ------------------------------------------------------
 
-    def check_alive(self) -> None:
-        """Raise ExecutionDropped if this execution has ended: nothing durable may happen twice."""
-        if self._ending is not None:
-            raise ExecutionDropped
-
     def start_remote(self, request: PromiseCreate) -> None:
         """Create a promise in the background. It is stored before the task is suspended or fulfilled."""
-        self.check_alive()
-        if self._journal.get(request.id) is None:
-            self._in_flight[request.id] = trio.Event()
-            self._spawn(self._create, request)
-
-    async def stored(self, id: str) -> Exception | None:
-        """Wait until a promise that was started is stored; return why the server refused it, if it did."""
-        if id in self._in_flight:
-            await self._in_flight[id].wait()
-        self.check_alive()
-        return self._refused.get(id)
-
-    async def create(self, request: PromiseCreate) -> None:
-        """Create a promise, unless it is known. Raises RequestRefusedError."""
-        self.check_alive()
-        await self._create(request)
-        if request.id in self._refused:
-            raise self._refused[request.id]
-
-    def start_local(self, request: PromiseCreate, work: Work) -> None:
-        """Run a local invocation beside the calling body."""
-        self.check_alive()
-        self._spawn(self.run_local, request, work)
-
-    async def run_local(self, request: PromiseCreate, work: Work) -> None:
-        """Run a local invocation up to its stored outcome, unless that is known already."""
-        instrument = self.runtime.instrument
-        self._local.add(request.id)
-        await self._create(request)
-        if self.is_known(request.id):
-            await trio.lowlevel.checkpoint()
-            instrument.step_replayed(request.id, work.function.name)
+        if not self.ledger.claim(request):
             return
-        await self._guard(self._check_lease)
-        # The deadline is that of the first run, as it is stored.
-        timeout_at = self._journal.deadline(request.id)
-        with trio.move_on_after(self._seconds_until(timeout_at)):
-            state, value = await work.run(self.runtime.codec, timeout_at)
-            await self._settle(request.id, state, value)
-            instrument.step_executed(request.id, work.function.name)
+        if not self.runtime.link.offers(extensions.BATCH):
+            self.spawn(self.ledger.create, request)
             return
-        await self._timed_out(request.id)
+        self._outbox[request.id] = request
+        if len(self._outbox) == 1:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._flush_soon)
 
-    async def wait(self, ids: Sequence[str]) -> None:
-        """Block the calling body until the outcome of every id is known."""
-        self.check_alive()
-        unknown = [id for id in ids if not self.is_known(id)]
-        if unknown:
-            await self._block(unknown)
-        else:
-            await trio.lowlevel.checkpoint()
-        self.check_alive()
+    def start_local(self, request: PromiseCreate, work: Work, *, is_first: bool) -> None:
+        """Run a local invocation beside the calling body; otherwise as `run_local`."""
+        self.life.check()
+        self._local.setdefault(request.id, None)
+        self.spawn(self.run_local, request, work, None, is_first)
 
-    def is_known(self, id: str) -> bool:
-        """Tell whether the outcome of an invocation is known here."""
-        return id in self._refused or self._journal.settled(id) is not None
+    async def run_local(self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool) -> None:
+        """Run a local invocation up to its stored outcome, unless that is known already.
+
+        Args:
+            request: creates its promise.
+            work: its function.
+            outer: the caller's run, if it waits in the same task.
+            is_first: what is not known here was never invoked before.
+        """
+        id, ledger = request.id, self.ledger
+        self._local.setdefault(id, None)
+        is_new = ledger.claim(request)
+        begun = self._begin(request) if is_new and is_first and not work.function.takes_context else None
+        if is_new and begun is None:
+            await ledger.create(request)
+        if ledger.is_known(id):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            self.runtime.instrument.step_replayed(id, work.function.name)
+            return
+        self._check_lease()
+        if id in self._asked and is_new:
+            cancelled = PromiseState.CANCELED, self._asked[id].encode(self.runtime.codec)
+            await (ledger.settle(id, *cancelled) if begun is None else begun.settle(*cancelled))
+            return
+        timeout_at = request.timeout_at if begun is not None else self._timeout_at(id)
+        run = self._local[id] = await self._new_run(id, work, timeout_at, is_new=is_new, outer=outer)
+        if id in self._asked:
+            run.cancel(self._asked[id].by or OUTSIDE)
+        settlement = await run.outcome(self.runtime.codec)
+        if settlement is None:
+            if begun is not None:
+                await begun.write()
+            await ledger.ended(id)
+            return
+        await (ledger.settle(id, *settlement) if begun is None else begun.settle(*settlement))
+        if settlement[0] is not PromiseState.CANCELED:
+            self.runtime.instrument.step_executed(id, work.function.name)
+
+    def cancel_invocation(self, id: str, cancellation: Cancellation, budget_ms: int) -> None:
+        """Ask, in the background, that an invocation that the code has made end as cancelled. Once is enough.
+
+        Args:
+            id: the invocation.
+            cancellation: who asks; stored with its outcome.
+            budget_ms: how long its worker may take to clean up (ms).
+        """
+        self.life.check()
+        if id in self._asked or self.ledger.is_known(id):
+            return
+        self._asked[id] = cancellation
+        if id not in self._local:
+            self.spawn(self.ledger.cancel, id, cancellation, budget_ms)
+        elif (run := self._local[id]) is not None:
+            run.cancel(cancellation.by or OUTSIDE)
+
+    async def block(self, wait: Wait) -> None:
+        """Block the calling body. It may go on before what it waits for is known: the caller looks again.
+
+        Raises:
+            ExecutionDropped: this execution has ended.
+        """
+        await self._bodies.block(wait)
+        self.life.check()
+
+    def interrupt(self, wait: Wait) -> None:
+        """Have a blocked body go on."""
+        self._bodies.interrupt(wait)
 
     def known(self, id: str) -> Promise | None:
         """Return a promise as it is known here, that of the task included."""
-        return self.promise if id == self.promise.id else self._journal.get(id)
+        return self.promise if id == self.promise.id else self.ledger.journal.get(id)
 
     def outcome(self, id: str, result_type: object) -> Outcome:
-        """Return the outcome of an invocation that `is_known`."""
-        if id in self._refused:
-            return Outcome(error=self._refused[id])
-        promise = self._journal.settled(id)
-        assert promise is not None
-        return outcome_of(promise, result_type, self.runtime.codec)
+        """Return the outcome of an invocation that is known."""
+        return self.ledger.outcome(id, result_type)
 
-    # --- Bodies -----------------------------------------------------------------------------------
-
-    async def _block(self, ids: Sequence[str]) -> None:
-        try:
-            await self._bodies.block(ids)
-        except trio.Cancelled:
-            # By a deadline in this process, for one. Nothing may run here while the task is not held: a replay
-            # finds out what became of it.
-            if self.is_parked or self.is_suspending:
-                self.drop("a wait was cancelled while the task was suspended")
-            raise
-
-    def _spawn(self, body: Callable[..., Awaitable[None]], *args: object) -> None:
+    def spawn(self, body: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run something that keeps the task from being suspended."""
         assert self._nursery is not None
         self._bodies.started()
         self._nursery.start_soon(self._run_body, body, args)
+
+    def watch_timer(self, id: str, ends_at: int, scope: trio.CancelScope) -> None:
+        """Have a promise looked at again when its time has come, for as long as the task is held.
+
+        Args:
+            id: a timer, which is also listened for while the task is suspended.
+            ends_at: its deadline, Unix time in milliseconds.
+            scope: ends the watch.
+        """
+        assert self._nursery is not None
+        self._nursery.start_soon(self._watch_timer, id, ends_at, scope)
+
+    # --- Bodies -----------------------------------------------------------------------------------
 
     async def _run_body(self, body: Callable[..., Awaitable[None]], args: Sequence[object]) -> None:
         try:
@@ -234,63 +281,84 @@ class Execution:
             self._bodies.ended()
 
     async def _run_root(self, prepare: Callable[["Execution"], Work]) -> None:
-        self.check_alive()
-        codec = self.runtime.codec
+        self.life.check()
+        codec, id = self.runtime.codec, self.promise.id
+        is_new = self.held.version == 1
         try:
             work = prepare(self)
         except ResonateError as error:
-            logger.warning("task %r is rejected: %s", self.promise.id, error)
+            logger.warning("task %r is rejected: %s", id, error)
             self._result = (PromiseState.REJECTED, codec.encode_error(error))
-        else:
-            self.runtime.instrument.task_started(self.promise.id, work.function.name)
-            deadline = self.promise.timeout_at
-            with trio.move_on_after(self._seconds_until(deadline)):
-                self._result = await work.run(codec, deadline)
-                return
-            # The promise has timed out, so nobody would take a result.
+            return
+        if is_new and self.held.is_cancelled:
+            self._result = (PromiseState.CANCELED, EMPTY)  # nothing has run, and nothing need
+            return
+        self.runtime.instrument.task_started(id, work.function.name)
+        self._root = await self._new_run(id, work, self.promise.timeout_at, is_new=is_new, outer=None)
+        if self.held.is_cancelled:
+            self._cancel_root()
+        self._result = await self._root.outcome(codec)
+        if self._result is None:  # the promise has timed out, so nobody would take a result
             self.drop("its deadline has passed", Ending.LOST)
 
-    async def _create(self, request: PromiseCreate) -> None:
-        if self._journal.get(request.id) is not None:
-            return
-        try:
-            promise = await self._guard(self.held.write, request)
-        except RequestRefusedError as error:
-            self._refused[request.id] = error
-            self._bodies.settled([request.id])
-        else:
-            self._learn([promise])
-        finally:
-            if request.id in self._in_flight:
-                self._in_flight.pop(request.id).set()
+    def _cancel_root(self) -> None:
+        if self._root is not None:
+            self._root.cancel(OUTSIDE)
 
-    async def _settle(self, id: str, state: PromiseState, value: Value) -> None:
-        try:
-            promise = await self._guard(self.held.write, PromiseSettle(id, state, value))
-        except RequestRefusedError as error:  # too large, for one
-            failure = self.runtime.codec.encode_error(error)
-            promise = await self._insist(self.held.write, PromiseSettle(id, PromiseState.REJECTED, failure))
-        self._learn([promise])
+    def _begin(self, request: PromiseCreate) -> Beginning | None:
+        if not self.runtime.link.offers(extensions.BATCH):
+            return None
+        assert self._nursery is not None
+        beginning = Beginning(self.ledger, request)
+        self._nursery.start_soon(beginning.hold)
+        return beginning
 
-    async def _timed_out(self, id: str) -> None:
-        # The promise times out by the server's clock, which may be behind ours by a little.
-        while True:
-            promise = await self._insist(self.held.read, id)
-            if not promise.is_pending:
-                self._learn([promise])
-                return
-            await trio.sleep(CLOCK_SKEW_STEP)
+    def _timeout_at(self, id: str) -> int:
+        """Return the deadline of a promise: that of the first run, as it is stored."""
+        promise = self.known(id)
+        assert promise is not None
+        return promise.timeout_at
 
-    def _learn(self, promises: Iterable[Promise]) -> list[str]:
-        news = self._journal.record(promises)
-        self._bodies.settled(news)
-        return news
+    async def _new_run(self, id: str, work: Work, timeout_at: int, *, is_new: bool, outer: Run | None) -> Run:
+        seconds = self._seconds_until(timeout_at)
+        run = Run(work, self.life, timeout_at=timeout_at, seconds=seconds, is_new=is_new, outer=outer)
+        if not is_new:
+            first = await self.ledger.find(child_id(id, FIRST_CHILD, self.runtime.dialect))
+            if first is not None:
+                run.recall(made_calls=True, cut_by=first.tags.get(tags.CUT))
+        return run
 
-    async def _check_lease(self) -> None:
-        self.held.check_lease()
+    async def _flush_soon(self) -> None:
+        """Create what was invoked, unless the task is suspended at once, which then takes it along."""
+        for _ in range(FLUSH_TICKS):
+            await trio.lowlevel.checkpoint()
+        while self._outbox:
+            self._bodies.started()
+            try:
+                await self.ledger.create_all(self._take_outbox())
+            finally:
+                self._bodies.ended()
+
+    def _take_outbox(self) -> Sequence[PromiseCreate]:
+        taken = list(islice(self._outbox, MAX_CREATES))
+        return [self._outbox.pop(id) for id in taken]
+
+    async def _watch_timer(self, id: str, ends_at: int, scope: trio.CancelScope) -> None:
+        with scope:
+            await trio.sleep(max(0.0, self._seconds_until(ends_at)))
+            while not self.ledger.is_known(id):
+                if self.life.is_held:
+                    await self.ledger.ended(id)
+                else:
+                    await self._held_again.wait()
+
+    def _check_lease(self) -> None:
+        if not self.held.lease.remaining():
+            self.drop(f"the lease of {self.held.id!r} is over", Ending.LOST)
+            self.life.check()
 
     def _seconds_until(self, instant_ms: int) -> float:
-        return (instant_ms - self.runtime.clock.now_ms()) / 1000
+        return seconds_until(instant_ms, self.runtime.clock.now_ms())
 
     # --- Driving ----------------------------------------------------------------------------------
 
@@ -299,7 +367,7 @@ class Execution:
         while True:
             await self._bodies.all_blocked()
             if self._result is not None:
-                await self._insist(self._fulfill, *self._result)
+                await self.life.insist(self._fulfill, *self._result)
                 return
             await self._suspend()
 
@@ -310,7 +378,7 @@ class Execution:
             failure = self.runtime.codec.encode_error(error)
             promise = await self.held.fulfill(PromiseSettle(self.promise.id, PromiseState.REJECTED, failure))
         self.settled_as = promise.state
-        self._ending = Ending.FULFILLED
+        self.life.ending = Ending.FULFILLED
 
     async def _suspend(self) -> None:
         """Give the task back until a body can go on.
@@ -320,22 +388,26 @@ class Execution:
         """
         sweep = False
         while self._result is None and not self._bodies.has_running():
-            candidates = self._bodies.awaited if sweep else self._bodies.newest
-            awaited = candidates(self._can_await)
-            news = self._learn(await self._insist(self._await_settled, awaited))
+            while len(self._outbox) > MAX_CREATES:
+                await self.ledger.create_all(self._take_outbox())
+            awaited = self._bodies.awaited(self._can_await, every=sweep)
+            news = self.ledger.learn(await self.life.insist(self._await_settled, awaited))
             if not news and not self._bodies.has_running():  # a server that does not tell what settled
-                news = self._learn([await self._insist(self.held.read, id) for id in awaited])
+                found = [await self.life.insist(self.held.read, id) for id in awaited]
+                news = self.ledger.learn(found)
             sweep = not sweep and not set(news).isdisjoint(awaited)
 
-    async def _await_settled(self, awaited: Sequence[str]) -> Sequence[Promise]:
-        self.is_suspending = True
-        try:
-            told = await self.held.suspend(awaited)
-        finally:
-            self.is_suspending = False
-        if told is not None:
-            return told
-        return await self._park()
+    async def _await_settled(self, awaited: Mapping[str, bool]) -> Sequence[Promise]:
+        creates = self._take_outbox()
+        self.life.is_held = False
+        self._held_again = trio.Event()
+        told, created = await self.held.suspend(awaited, creates)
+        self.ledger.created(creates, created)
+        if told is None:
+            told = await self._park()
+        self.life.is_held = True
+        self._held_again.set()
+        return told
 
     async def _park(self) -> Sequence[Promise]:
         self.is_parked = True
@@ -350,27 +422,5 @@ class Execution:
     def _can_await(self, id: str) -> bool:
         if id in self._local:
             return False
-        promise = self._journal.get(id)
+        promise = self.ledger.journal.get(id) or self._outbox.get(id)
         return promise is not None and tags.is_external(promise.tags)
-
-    async def _guard(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the server for this execution. If it is lost, nothing of it goes on. Raises RequestRefusedError."""
-        self.check_alive()
-        try:
-            result = await call(*args, **kwargs)
-        except LeaseLost as error:
-            self.drop(str(error), Ending.LOST)
-            raise ExecutionDropped from error
-        except PLATFORM_ERRORS as error:
-            self.drop(str(error), Ending.FAILED)
-            raise ExecutionDropped from error
-        self.check_alive()
-        return result
-
-    async def _insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the server, as `_guard`, for what there is no way on without."""
-        try:
-            return await self._guard(call, *args, **kwargs)
-        except RequestRefusedError as error:
-            self.drop(str(error), Ending.FAILED)
-            raise ExecutionDropped from error

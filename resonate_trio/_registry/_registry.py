@@ -1,4 +1,4 @@
-"""The functions that an application offers, by name and version."""
+"""The functions that an application offers, by name and version; and its exception classes."""
 
 import inspect
 import math
@@ -7,6 +7,7 @@ from typing import Final, final
 
 from attrs import Factory, frozen
 
+from resonate_trio._codec import ErrorClasses
 from resonate_trio._errors import UnknownFunctionError, UnregisteredFunctionError, UsageError
 from resonate_trio._retry import Constant, Exponential, Linear, Never, RetryPolicy
 
@@ -21,8 +22,13 @@ MAX_ADHOC: Final = 256
 @final
 @frozen(eq=False)
 class Registry:
-    """The functions that an application offers, by name and version."""
+    """The functions that an application offers, by name and version; and its exception classes.
 
+    Attributes:
+        errors: the exception classes.
+    """
+
+    errors: ErrorClasses = Factory(ErrorClasses)
     _by_name: dict[str, dict[int, Function]] = Factory(dict)
     _by_object: dict[tuple[int, ...], Function] = Factory(dict)
     _adhoc: dict[tuple[int, ...], Function] = Factory(dict)
@@ -60,6 +66,14 @@ class Registry:
         versions[version] = function
         self._by_object[_identity(fn)] = function
         return function
+
+    def register_error(self, cls: type[Exception], *, name: str | None = None) -> None:
+        """Have an exception class built again where its exceptions are read, as `Resonate.register_error`.
+
+        Raises:
+            UsageError: it cannot be registered, or it or its name is registered already.
+        """
+        self.errors.add(cls, name)
 
     def named(self, name: str, version: int = 0) -> Function:
         """Return the function of this name and version; 0 means the newest. Raises UnknownFunctionError."""

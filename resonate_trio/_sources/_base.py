@@ -18,6 +18,14 @@ class Connected:
 Event = Connected | Message
 
 
+@final
+class Killed(BaseException):
+    """This process is to end as if it had been killed: nothing is drained, nothing released.
+
+    The sources of the test kit raise it; no other does.
+    """
+
+
 class Source(Protocol):
     """Yields what a server sends to one process."""
 

@@ -1,7 +1,7 @@
 """What every transport does."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, Self, final
+from typing import Protocol, Self, final, runtime_checkable
 
 from resonate_trio._clock import Clock
 from resonate_trio._sources import Source
@@ -13,6 +13,7 @@ class Unreachable(Exception):
     """The server did not answer, or not in a way that says whether the request took effect. Try again."""
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Carries requests to one server. It is opened as an async context manager.
 
@@ -25,6 +26,10 @@ class Transport(Protocol):
     name: str
     clock: Clock
     shares_fate: bool
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of the protocol that the server offers; none before its first reply."""
 
     async def send(self, request: Envelope[Request]) -> Reply:
         """Send one request, wait for the reply.

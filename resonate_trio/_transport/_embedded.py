@@ -26,6 +26,11 @@ class EmbeddedTransport:
     def __repr__(self) -> str:
         return "<EmbeddedTransport>"
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of the protocol that the engine offers."""
+        return self._engine.extensions
+
     async def __aenter__(self) -> Self:
         return self
 

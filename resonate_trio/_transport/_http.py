@@ -15,6 +15,7 @@ from ._base import Unreachable
 # More requests at a time than this gain nothing on one server, and cost: whenever a connection becomes free,
 # httpcore's pool looks at all connections and all waiting requests.
 MAX_IN_FLIGHT = 8
+OFFER_HEADER = "resonate-extensions"
 CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 30.0
 TIMEOUTS = {"timeout": httpx.Timeout(REPLY_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None).as_dict()}
@@ -51,6 +52,8 @@ class HttpTransport:
         self.name = url
         self.clock: Clock = clock or SystemClock()
         self._token = token
+        self._offer = ""  # the header of the latest reply, as it came
+        self._extensions: frozenset[str] = frozenset()
         self._limiter: anyio.CapacityLimiter | None = None
         self._url = httpx.URL(url + "/")
         # Requests go to httpx's transport directly: a client adds cookies, redirects and authentication, which
@@ -61,11 +64,16 @@ class HttpTransport:
     def __repr__(self) -> str:
         return f"<HttpTransport {self.name} {'open' if self._client else 'closed'}>"
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of the protocol that the server offers, as its latest reply says."""
+        return self._extensions
+
     async def __aenter__(self) -> Self:
         self._limiter = anyio.CapacityLimiter(MAX_IN_FLIGHT)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT)
         self._requests = httpx.AsyncHTTPTransport(limits=limits)
-        self._client = httpx.AsyncClient(transport=self._requests)
+        self._client = httpx.AsyncClient(transport=self._requests, event_hooks={"response": [self._note_poll]})
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -87,11 +95,23 @@ class HttpTransport:
             except httpx.TransportError as error:
                 raise Unreachable(describe(error)) from error
         try:
-            return decode_reply(response.content, request)
+            reply = decode_reply(response.content, request)
         except ProtocolError as error:
             if response.status_code >= 500:  # a proxy, or a server that is going down: not an envelope
                 raise Unreachable(f"HTTP status {response.status_code}") from error
             raise
+        self._note_offer(response)
+        return reply
+
+    async def _note_poll(self, response: httpx.Response) -> None:
+        if response.status_code == httpx.codes.OK:  # else it may come from a proxy
+            self._note_offer(response)
+
+    def _note_offer(self, response: httpx.Response) -> None:
+        offer = response.headers.get(OFFER_HEADER, "")
+        if offer != self._offer:
+            self._offer = offer
+            self._extensions = frozenset(filter(None, map(str.strip, offer.split(","))))
 
     def _post(self, content: bytes) -> httpx.Request:
         headers = {

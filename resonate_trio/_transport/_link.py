@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 import secrets
+from collections.abc import Sequence
 from typing import TypeVar, final
 
 import anyio
@@ -12,11 +13,23 @@ from resonate_trio._backoff import Backoff
 from resonate_trio._errors import (
     AuthenticationError,
     PermissionDeniedError,
+    PromiseNotFoundError,
     RequestRefusedError,
     ServerError,
     ServerUnreachableError,
 )
-from resonate_trio.protocol import Envelope, Head, ProtocolError, Reply, Request
+from resonate_trio.protocol import (
+    Batch,
+    BatchedRequest,
+    BatchReply,
+    Envelope,
+    Head,
+    Promise,
+    PromiseReply,
+    ProtocolError,
+    Reply,
+    Request,
+)
 
 from ._base import Transport, Unreachable
 
@@ -47,6 +60,10 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link to {self.transport.name}>"
+
+    def offers(self, extension: str) -> bool:
+        """Tell whether the server is known to offer an extension. Before its first reply none is known."""
+        return extension in self.transport.extensions
 
     def envelope(self, data: DataT) -> Envelope[DataT]:
         """Put `data` into an envelope, as the action of another request."""
@@ -87,11 +104,27 @@ class Link:
                 self._outage.reset()
                 return reply
 
+    async def ask_all(
+        self, requests: Sequence[BatchedRequest], *, origin: str | None = None, patience: float | None = None
+    ) -> Sequence[Reply]:
+        """Send requests that the server is to perform in this order, in one batch; return their replies.
+
+        Tried again, all are: each must stand that. Otherwise as `ask`. The server must offer batches.
+        """
+        batch = Batch([self.envelope(request) for request in requests])
+        reply = await self.ask(batch, origin=origin, patience=patience)
+        return accepted(reply, BatchReply).responses
+
     async def _try(self, request: Envelope[Request]) -> Reply:
         try:
             reply = await self.transport.send(request)
         except ProtocolError as error:
             raise ServerError(f"{self.transport.name} does not speak our protocol: {error}") from error
+        for inner in reply.data.responses if isinstance(reply.data, BatchReply) else ():
+            self._check(inner)
+        return self._check(reply)
+
+    def _check(self, reply: Reply) -> Reply:
         if not reply.is_error:
             return reply
         message = str(reply.data)
@@ -100,9 +133,9 @@ class Link:
         if reply.status == 401:
             raise AuthenticationError(message)
         if reply.status == 403:
-            raise PermissionDeniedError(f"{request.kind}: {message}")
+            raise PermissionDeniedError(f"{reply.kind}: {message}")
         if reply.status >= 500:
-            raise ServerError(f"{request.kind}: {message}", status=reply.status)
+            raise ServerError(f"{reply.kind}: {message}", status=reply.status)
         return reply
 
 
@@ -117,3 +150,15 @@ def accepted(reply: Reply, cls: type[T]) -> T:
     if not isinstance(reply.data, cls):
         raise TypeError(f"the reply to {reply.kind} is read as {type(reply.data).__name__}, not as {cls.__name__}")
     return reply.data
+
+
+def promise_of(reply: Reply, id: str) -> Promise:
+    """Return the promise of a reply to a request that names it by its id.
+
+    Raises:
+        PromiseNotFoundError: there is no such promise.
+        RequestRefusedError: the request was refused for another reason.
+    """
+    if reply.status == 404:
+        raise PromiseNotFoundError(id)
+    return accepted(reply, PromiseReply).promise

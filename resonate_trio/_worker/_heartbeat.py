@@ -11,19 +11,33 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, final
 
 import httpx
 import trio
 
 from resonate_trio._backoff import Backoff, describe
 from resonate_trio._execution import HeldTask
-from resonate_trio.protocol import Envelope, Head, TaskHeartbeat, TaskRef, encode_request
+from resonate_trio.protocol import (
+    Beaten,
+    Envelope,
+    Head,
+    ProtocolError,
+    TaskHeartbeat,
+    TaskRef,
+    decode_reply,
+    encode_request,
+)
 
 from ._pulse import Pulse
 
+if TYPE_CHECKING:
+    from resonate_trio.protocol import Request
+
 logger = logging.getLogger("resonate_trio.worker")
+
+Hear = Callable[[Sequence[HeldTask], Beaten], None]
 
 
 @final
@@ -35,13 +49,15 @@ class Heartbeat:
         token: a JWT for a server that asks for one.
         pid: the process that holds the tasks.
         lease: seconds that a beat extends leases to.
+        hear: told of the tasks of a beat, and what has become of some of them.
     """
 
-    def __init__(self, url: str, *, token: str | None, pid: str, lease: float) -> None:
+    def __init__(self, url: str, *, token: str | None, pid: str, lease: float, hear: Hear) -> None:
         self._url = url
         self._token = token
         self._pid = pid
         self._lease = lease
+        self._hear = hear
         self._numbers = itertools.count(1)
         self._clock_offset = 0.0  # trio.current_time() - time.perf_counter()
         # Shared with the thread, under the condition's lock.
@@ -94,7 +110,7 @@ class Heartbeat:
             while (tasks := self._wait_for_beat()) is not None:
                 try:
                     self._beat(client, tasks)
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, ProtocolError) as error:
                     outage.failed(logger, f"no heartbeat to {self._url} ({describe(error)})")
                     with self._changed:
                         self._pulse.failed(time.perf_counter())
@@ -102,14 +118,20 @@ class Heartbeat:
                     outage.reset()
 
     def _beat(self, client: httpx.Client, tasks: Sequence[HeldTask]) -> None:
-        request = Envelope(
+        request: Envelope[Request] = Envelope(
             Head(f"beat-{next(self._numbers)}", auth=self._token),
             TaskHeartbeat(self._pid, [TaskRef(held.id, held.version) for held in tasks]),
         )
         sent_at = time.perf_counter()
-        client.post(self._url + "/", content=encode_request(request)).raise_for_status()
+        response = client.post(self._url + "/", content=encode_request(request)).raise_for_status()
+        lives_until = sent_at + self._clock_offset + self._lease
+        beaten = decode_reply(response.content, request).data
+        lost = beaten.lost if isinstance(beaten, Beaten) else ()
         for held in tasks:
-            held.lease.extend(sent_at + self._clock_offset + self._lease)
+            if held.id not in lost:
+                held.lease.extend(lives_until)
+        if isinstance(beaten, Beaten) and (lost or beaten.cancelled):
+            trio.from_thread.run_sync(self._hear, tasks, beaten)
 
     def _wait_for_beat(self) -> Sequence[HeldTask] | None:
         """Return the tasks to beat for once it is time, or None when the worker is closed."""

@@ -21,9 +21,10 @@ from resonate_trio._errors import (
 from resonate_trio._execution import Ending, Execution, HeldTask, Lease, LeaseLost, Runtime
 from resonate_trio._services import open_services
 from resonate_trio._transport import accepted
-from resonate_trio.protocol import Acquired, Execute, Task, TaskAcquire, origin_of
+from resonate_trio.protocol import Acquired, Beaten, Execute, Task, TaskAcquire, origin_of
 
 from ._heartbeat import Heartbeat
+from ._link_heartbeat import LinkHeartbeat
 from ._options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Worker:
         transport = runtime.link.transport
         # A server in this process cannot outlive us, so its leases need no end and no heartbeat.
         self._shares_fate = transport.shares_fate
-        self._heartbeat = (
-            None
-            if self._shares_fate
-            else Heartbeat(transport.name, token=token, pid=options.pid, lease=options.lease)
-        )
+        self._heartbeat: Heartbeat | LinkHeartbeat | None = None
+        if transport.name.startswith("http"):
+            self._heartbeat = Heartbeat(
+                transport.name, token=token, pid=options.pid, lease=options.lease, hear=self._hear
+            )
+        elif not self._shares_fate:
+            self._heartbeat = LinkHeartbeat(runtime.link, pid=options.pid, lease=options.lease, hear=self._hear)
         self._nursery: TaskGroup | None = None
         self._seats = trio.Semaphore(options.capacity)
         self._seated: set[Execution] = set()
@@ -66,6 +69,7 @@ class Worker:
         self._is_closing = False  # what starts now must not run
         self._jobs = 0
         self._quiet = trio.Event()
+        self._has_active = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Worker {self._options.pid}: {len(self._active)} active, {len(self._parked)} parked>"
@@ -91,6 +95,24 @@ class Worker:
             return
         self._taking.add(key)
         self._start(self._take, message)
+
+    def cancel(self, id: str, version: int) -> None:
+        """Take the news that a task which we hold is to be cancelled."""
+        execution = self._active.get(id)
+        if execution is not None and execution.held.version == version:
+            execution.cancel()
+
+    def _hear(self, tasks: Sequence[HeldTask], beaten: Beaten) -> None:
+        """Take what the server says of tasks that we thought to hold."""
+        cancelled = {task.id for task in beaten.cancelled}
+        for held in tasks:
+            execution = self._active.get(held.id)
+            if execution is None or execution.held is not held:
+                continue
+            if held.id in beaten.lost:
+                execution.lose("the server has taken the task back")
+            elif held.id in cancelled:
+                execution.cancel()
 
     def start(self, acquired: Acquired, asked_at: float) -> None:
         """Run a task that was acquired already: at once, whatever the seats."""
@@ -145,7 +167,10 @@ class Worker:
         Raises:
             AuthenticationError, PermissionDeniedError: without a valid token there is no work for us at all.
         """
-        request = TaskAcquire(message.id, message.version, self._options.pid, self.ttl_ms)
+        parked = self._parked.get(message.id)
+        is_parked = parked is not None and parked.held.version == message.version
+        preload = parked is None or not is_parked or parked.waits_for_many
+        request = TaskAcquire(message.id, message.version, self._options.pid, self.ttl_ms, preload=preload)
         patience = self._options.lease  # later than that, the lease would be over already
         try:
             reply = await self._runtime.link.ask(request, origin=origin_of(message.id), patience=patience)
@@ -180,6 +205,7 @@ class Worker:
         if stale is not None:
             stale.drop("the lease is over", Ending.LOST)
         self._active[held.id] = execution
+        self._has_active.set()
         if seated:
             self._seated.add(execution)
         if is_parked_here:
@@ -194,25 +220,30 @@ class Worker:
         try:
             ending = await execution.run(root_work)
             if ending is Ending.FAILED:
-                logger.warning("the execution of %r failed: %s", id, execution.reason)
+                logger.warning("the execution of %r failed: %s", id, execution.life.reason)
                 if not self._is_draining:
                     await trio.sleep(FAILURE_PAUSE)
-            if ending in {Ending.DROPPED, Ending.FAILED} and not execution.is_parked:
-                await self._release(execution.held)
+            if ending is Ending.HALTED:
+                await self._give_up(execution.held.halt, id)
+            elif ending in {Ending.DROPPED, Ending.FAILED} and not execution.is_parked:
+                await self._give_up(execution.held.release, id)
         finally:
             self._forget(execution)
         if ending is Ending.FULFILLED:
             self._runtime.instrument.task_finished(id, str(execution.settled_as))
+        elif execution.life.divergence is not None:
+            logger.error("%s", execution.life.divergence)
+            self._runtime.instrument.task_halted(id, execution.life.divergence)
         else:
-            logger.info("the execution of %r ended: %s", id, execution.reason)
-            self._runtime.instrument.task_dropped(id, execution.reason)
+            logger.info("the execution of %r ended: %s", id, execution.life.reason)
+            self._runtime.instrument.task_dropped(id, execution.life.reason)
 
-    async def _release(self, held: HeldTask) -> None:
+    async def _give_up(self, request: Callable[[], Awaitable[None]], id: str) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + RELEASE_TIMEOUT):
             try:
-                await held.release()
+                await request()
             except (LeaseLost, ResonateError) as error:
-                logger.info("%r was not released: %s", held.id, error)
+                logger.info("%r was not released: %s", id, error)
 
     def _park(self, execution: Execution) -> None:
         """Keep a suspended execution, within limits. The execution calls this when it is suspended."""
@@ -249,6 +280,9 @@ class Worker:
     async def _watch_leases(self) -> None:
         """Drop executions whose lease has ended: somebody else may run them now."""
         while True:
+            while not self._active:
+                self._has_active = trio.Event()
+                await self._has_active.wait()
             ends = [trio.current_time() + self._options.lease]
             for execution in list(self._active.values()):
                 lease = execution.held.lease

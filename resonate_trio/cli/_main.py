@@ -3,6 +3,8 @@
 import click
 
 from .demo import demo
+from .get import get
+from .invocations import cancel, continue_
 from .serve import dev, serve
 
 
@@ -15,3 +17,6 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(dev)
 main.add_command(demo)
+main.add_command(get)
+main.add_command(cancel)
+main.add_command(continue_)

@@ -1,6 +1,6 @@
 """The Resonate protocol, version 2026-04-01: its records, requests, replies and messages, without any I/O."""
 
-from . import tags as tags
+from . import extensions as extensions, tags as tags
 from ._addresses import (
     Address as Address,
     PollAddress as PollAddress,
@@ -9,14 +9,13 @@ from ._addresses import (
 )
 from ._convert import (
     converter as converter,
-    decode_message as decode_message,
     decode_reply as decode_reply,
     decode_request as decode_request,
     encode_reply as encode_reply,
     encode_request as encode_request,
-    message_to_wire as message_to_wire,
     request_from_wire as request_from_wire,
 )
+from ._convert_messages import decode_message as decode_message, message_to_wire as message_to_wire
 from ._envelope import (
     PROTOCOL_VERSION as PROTOCOL_VERSION,
     Envelope as Envelope,
@@ -31,7 +30,7 @@ from ._ids import (
     extends as extends,
     origin_of as origin_of,
 )
-from ._messages import Execute as Execute, Message as Message, Unblock as Unblock
+from ._messages import Cancel as Cancel, Execute as Execute, Message as Message, Unblock as Unblock
 from ._records import (
     EMPTY as EMPTY,
     MAX_MILLIS as MAX_MILLIS,
@@ -44,7 +43,10 @@ from ._records import (
 )
 from ._replies import (
     Acquired as Acquired,
+    BatchReply as BatchReply,
+    Beaten as Beaten,
     Callback as Callback,
+    CancelledTask as CancelledTask,
     Empty as Empty,
     Fenced as Fenced,
     Listener as Listener,
@@ -62,12 +64,15 @@ from ._replies import (
 )
 from ._requests import (
     REQUESTS as REQUESTS,
+    Batch as Batch,
+    BatchedRequest as BatchedRequest,
     DebugRequest as DebugRequest,
     DebugReset as DebugReset,
     DebugSnap as DebugSnap,
     DebugStart as DebugStart,
     DebugStop as DebugStop,
     DebugTick as DebugTick,
+    PromiseCancel as PromiseCancel,
     PromiseCreate as PromiseCreate,
     PromiseGet as PromiseGet,
     PromiseRegisterCallback as PromiseRegisterCallback,

@@ -17,11 +17,12 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from ._envelope import PROTOCOL_VERSION, Envelope, Head, Reply, ReplyHead, RequestData
 from ._errors import ProtocolError, quoted
 from ._ids import check_id
-from ._messages import Execute, Message, Unblock
 from ._records import EMPTY, MAX_MILLIS, Id, Millis, PositiveMillis, PromiseState, TaskState, Value, Version
-from ._requests import REQUESTS, Limit, Request, ScheduleId, SettledState
+from ._replies import BatchReply
+from ._requests import REQUESTS, Batch, BatchedRequest, Limit, Request, ScheduleId, SettledState
 
 MAX_LIMIT: Final = 1000
+BATCHED: Final = frozenset(cls.kind for cls in get_args(BatchedRequest))
 T = TypeVar("T")
 
 
@@ -42,14 +43,14 @@ def _camel_case(name: str) -> str:
 
 def _string(value: object, _: object = None) -> str:
     if type(value) is not str:
-        raise TypeError(f"expected a string, got {_named(value)}")
+        raise TypeError(f"expected a string, got {named(value)}")
     return value
 
 
 def _integer(low: int, high: int) -> Callable[[object, object], int]:
     def check(value: object, _: object) -> int:
         if type(value) is not int:
-            raise TypeError(f"expected an integer, got {_named(value)}")
+            raise TypeError(f"expected an integer, got {named(value)}")
         if not low <= value <= high:
             raise ValueError(f"expected an integer from {low} to {high}, got {value}")
         return value
@@ -59,7 +60,7 @@ def _integer(low: int, high: int) -> Callable[[object, object], int]:
 
 def _boolean(value: object, _: object) -> bool:
     if type(value) is not bool:
-        raise TypeError(f"expected a boolean, got {_named(value)}")
+        raise TypeError(f"expected a boolean, got {named(value)}")
     return value
 
 
@@ -80,13 +81,13 @@ def _member(cls: type[StrEnum], *, but: Collection[StrEnum] = ()) -> Callable[[o
     def check(value: object, _: object) -> StrEnum:
         member = members.get(value) if type(value) is str else None
         if member is None:
-            raise ValueError(f"expected one of {', '.join(members)}, got {_named(value)}")
+            raise ValueError(f"expected one of {', '.join(members)}, got {named(value)}")
         return member
 
     return check
 
 
-def _named(value: object) -> str:
+def named(value: object) -> str:
     """Describe a value of JSON in a message: short ones literally, others by their type."""
     names = {dict: "an object", list: "an array", type(None): "null", bool: "a boolean"}
     return names.get(type(value)) or repr(value)[:80]
@@ -102,7 +103,7 @@ def _structure_attrs(cls: type) -> Callable[[object, object], object]:
 
     def structure(value: object, _: object) -> object:
         if type(value) is not dict:
-            raise TypeError(f"expected an object, got {_named(value)}")
+            raise TypeError(f"expected an object, got {named(value)}")
         for name in required:
             if name not in value:
                 raise KeyError(name)
@@ -113,10 +114,15 @@ def _structure_attrs(cls: type) -> Callable[[object, object], object]:
 
 def _unstructure_attrs(cls: type) -> Callable[[object], dict[str, object]]:
     overrides = {
-        a.name: override(rename=_wire_name(a), omit_if_default=a.default is None or a.default is True)
-        for a in attrs.fields(cls)
+        a.name: override(rename=_wire_name(a), omit_if_default=_is_optional(a)) for a in attrs.fields(cls)
     }
     return make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+
+
+def _is_optional(attribute: "attrs.Attribute[object]") -> bool:
+    """Tell whether a field is left out where it has its default."""
+    is_flag = any(attribute.default is value for value in (None, True, False))
+    return is_flag or "optional" in attribute.metadata
 
 
 def _structure_value(value: object, _: object) -> Value:
@@ -127,10 +133,10 @@ def _structure_value(value: object, _: object) -> Value:
 
 def _structure_mapping(value: object, _: object) -> Mapping[str, str]:
     if type(value) is not dict:
-        raise TypeError(f"expected an object, got {_named(value)}")
+        raise TypeError(f"expected an object, got {named(value)}")
     for key, item in value.items():
         if type(item) is not str:
-            raise TypeError(f"expected a string at {quoted(key)}, got {_named(item)}")
+            raise TypeError(f"expected a string at {quoted(key)}, got {named(item)}")
     return cast(Mapping[str, str], value)
 
 
@@ -140,7 +146,7 @@ def _structure_sequence(kind: object) -> Callable[[object, object], Sequence[obj
 
     def structure(value: object, _: object) -> Sequence[object]:
         if type(value) is not list:
-            raise TypeError(f"expected an array, got {_named(value)}")
+            raise TypeError(f"expected an array, got {named(value)}")
         items = []
         for index, item in enumerate(value):
             try:
@@ -160,11 +166,11 @@ def _structure_envelope(kind: object) -> Callable[[object, object], Envelope[Req
 
     def structure(value: object, _: object) -> Envelope[RequestData]:
         if type(value) is not dict:
-            raise TypeError(f"expected an object, got {_named(value)}")
+            raise TypeError(f"expected an object, got {named(value)}")
         kind = value.get("kind")
         cls = classes.get(kind) if type(kind) is str else None
         if cls is None:
-            raise ValueError(f"expected the kind {' or '.join(classes)}, got {_named(kind)}")
+            raise ValueError(f"expected the kind {' or '.join(classes)}, got {named(kind)}")
         return Envelope(_part(value, "head", Head), _part(value, "data", cls))
 
     return structure
@@ -188,10 +194,19 @@ def _unstructure_envelope(envelope: Envelope[RequestData]) -> dict[str, object]:
     }
 
 
+def _structure_batched(value: object, _: object) -> Envelope[Request] | Reply:
+    """Read a request of a batch. What is none has its refusal in its place, so that it spoils no other."""
+    try:
+        envelope = request_from_wire(value, BATCHED)
+    except ProtocolError as error:
+        return Reply(error.kind, ReplyHead(error.corr_id, 400), error.message)
+    return envelope
+
+
 def _structure_reply(value: object, _: object) -> Reply:
     """Read a reply: its data is of the class that its kind says, that of a refusal a string."""
     if type(value) is not dict:
-        raise TypeError(f"expected an object, got {_named(value)}")
+        raise TypeError(f"expected an object, got {named(value)}")
     kind = _string(value.get("kind"))
     head = _part(value, "head", ReplyHead)
     if head.status >= 400:
@@ -228,6 +243,7 @@ converter.register_structure_hook_func(lambda t: _origin(t) is Mapping, _structu
 converter.register_structure_hook_factory(lambda t: _origin(t) is Sequence, _structure_sequence)
 converter.register_structure_hook_factory(lambda t: _origin(t) is Envelope, _structure_envelope)
 converter.register_unstructure_hook_func(lambda t: (_origin(t) or t) is Envelope, _unstructure_envelope)
+converter.register_structure_hook_func(lambda t: t == Envelope[BatchedRequest] | Reply, _structure_batched)
 converter.register_structure_hook(Reply, _structure_reply)
 converter.register_unstructure_hook(Reply, _unstructure_reply)
 converter.register_structure_hook(PromiseState, _member(PromiseState))
@@ -250,11 +266,11 @@ converter.register_structure_hook(Value, _structure_value)
 # --- Errors ---------------------------------------------------------------------------------------
 
 
-def _describe(error: BaseException, path: str) -> str:
+def describe(error: BaseException, path: str) -> str:
     """Say in one line what is wrong, and where: the first error that was found, with its path."""
     path += _location(error)
     if isinstance(error, BaseValidationError):
-        return _describe(error.exceptions[0], path)
+        return describe(error.exceptions[0], path)
     if isinstance(error, KeyError):
         field = f".{error.args[0]}"
         return "missing field " + (path.removesuffix(field) + field).removeprefix(".")
@@ -288,10 +304,10 @@ def decode_request(body: bytes) -> Envelope[Request]:
     return request_from_wire(wire)
 
 
-def request_from_wire(wire: object) -> Envelope[Request]:
-    """Read a request that is already decoded from JSON. Raises as `decode_request`."""
+def request_from_wire(wire: object, kinds: Collection[str] | None = None) -> Envelope[Request]:
+    """Read a request that is already decoded from JSON, of one of these kinds. Raises as `decode_request`."""
     if type(wire) is not dict:
-        raise ProtocolError(f"the envelope: expected an object, got {_named(wire)}")
+        raise ProtocolError(f"the envelope: expected an object, got {named(wire)}")
     kind = wire.get("kind")
     head = wire.get("head")
     corr_id = head.get("corrId") if type(head) is dict else None
@@ -299,12 +315,14 @@ def request_from_wire(wire: object) -> Envelope[Request]:
     cls = REQUESTS.get(kind) if type(kind) is str else None
     if cls is None:
         raise ProtocolError(
-            f"kind: unknown kind {_named(kind)}" if "kind" in wire else "missing field kind", **known
+            f"kind: unknown kind {named(kind)}" if "kind" in wire else "missing field kind", **known
         )
+    if kinds is not None and kind not in kinds:
+        raise ProtocolError(f"kind: {named(kind)} cannot be part of a batch", **known)
     try:
         envelope = Envelope(_part(wire, "head", Head), _part(wire, "data", cls))
     except Exception as error:
-        raise ProtocolError(_describe(error, ""), **known) from error
+        raise ProtocolError(describe(error, ""), **known) from error
     if envelope.head.version != PROTOCOL_VERSION:
         raise ProtocolError(
             f"head.version: {quoted(envelope.head.version)} is not supported, this is {PROTOCOL_VERSION}",
@@ -335,41 +353,21 @@ def decode_reply(body: bytes, request: Envelope[Request]) -> Reply:
     except orjson.JSONDecodeError as error:
         raise ProtocolError(f"the reply is no JSON: {error}") from None
     except Exception as error:
-        raise ProtocolError(f"the reply to {request.kind}: {_describe(error, '')}") from error
+        raise ProtocolError(f"the reply to {request.kind}: {describe(error, '')}") from error
     if reply.is_error and not reply.head.corr_id:
         # The server refused what it could not read, or would not: it is too large, for one.
         return Reply(request.kind, attrs.evolve(reply.head, corr_id=request.head.corr_id), reply.data)
-    if reply.kind != request.kind or reply.head.corr_id != request.head.corr_id:
-        raise ProtocolError(f"the reply to {request.kind} belongs to another request ({reply.kind})")
+    _check_answers(reply, request)
     return reply
 
 
-def message_to_wire(message: Message) -> dict[str, object]:
-    """Write a message, as JSON decoded."""
-    if isinstance(message, Execute):
-        return {
-            "kind": message.kind,
-            "head": {"serverUrl": message.server_url},
-            "data": {"task": {"id": message.id, "version": message.version}},
-        }
-    return {"kind": message.kind, "head": {}, "data": {"promise": converter.unstructure(message.promise)}}
-
-
-def decode_message(body: str | bytes) -> Message:
-    """Read a message.
-
-    Raises:
-        ProtocolError: it is no message that we know.
-    """
-    try:
-        wire = orjson.loads(body)
-        data = wire["data"]
-        if wire["kind"] == Execute.kind:
-            return converter.structure({**data["task"], **wire["head"]}, Execute)
-        if wire["kind"] == Unblock.kind:
-            return converter.structure(data, Unblock)
-    except orjson.JSONDecodeError as error:
-        raise ProtocolError(f"the message is no JSON: {error}") from None
-    except (KeyError, TypeError, AttributeError, BaseValidationError) as error:
-        raise ProtocolError(f"the message is malformed: {_describe(error, '')}") from error
-    raise ProtocolError(f"the message is of the unknown kind {_named(wire['kind'])}")
+def _check_answers(reply: Reply, request: Envelope[Request] | Reply) -> None:
+    """Raise ProtocolError unless this is the reply to that request, and has one to each that is part of it."""
+    if reply.kind != request.kind or reply.head.corr_id != request.head.corr_id:
+        raise ProtocolError(f"the reply to {request.kind} belongs to another request ({reply.kind})")
+    if isinstance(reply.data, BatchReply) and isinstance(request.data, Batch):
+        asked, answered = request.data.requests, reply.data.responses
+        if len(asked) != len(answered):
+            raise ProtocolError(f"the reply to a batch of {len(asked)} requests has {len(answered)} responses")
+        for response, batched in zip(answered, asked, strict=True):
+            _check_answers(response, batched)

@@ -4,18 +4,24 @@ from typing import ClassVar, final
 
 from attrs import frozen
 
-from ._records import Id, Promise, Version
+from ._records import Id, Millis, Promise, Version
+from ._replies import Acquired
 
 
 @final
 @frozen
 class Execute:
-    """Please acquire this task, at this version."""
+    """Please acquire this task, at this version. One that is to be cancelled says since when.
+
+    With `acquired` it is held already, as by the reply to a task.acquire. (An extension.)
+    """
 
     kind: ClassVar[str] = "execute"
     id: Id
     version: Version
     server_url: str = ""
+    cancelled_at: Millis | None = None
+    acquired: Acquired | None = None
 
 
 @final
@@ -27,4 +33,15 @@ class Unblock:
     promise: Promise
 
 
-Message = Execute | Unblock
+@final
+@frozen
+class Cancel:
+    """The task that you hold is to be cancelled. (An extension.)"""
+
+    kind: ClassVar[str] = "cancel"
+    id: Id
+    version: Version
+    cancelled_at: Millis
+
+
+Message = Execute | Unblock | Cancel

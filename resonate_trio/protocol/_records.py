@@ -74,7 +74,10 @@ class Promise:
 @final
 @frozen
 class Task:
-    """The server's order that a group execute the promise of the same id."""
+    """The server's order that a group execute the promise of the same id.
+
+    `cancelled_at` is the instant of the first `promise.cancel`, None if nobody has asked for that.
+    """
 
     id: Id
     state: TaskState
@@ -82,6 +85,7 @@ class Task:
     resumes: int = 0
     ttl: PositiveMillis | None = None
     pid: str | None = None
+    cancelled_at: Millis | None = None
 
 
 @final

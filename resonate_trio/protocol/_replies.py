@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ._envelope import Reply
 from ._records import Id, Millis, Promise, Schedule, Task
@@ -13,6 +13,14 @@ from ._records import Id, Millis, Promise, Schedule, Task
 @frozen
 class Empty:
     """Done; nothing to add."""
+
+
+@final
+@frozen
+class BatchReply:
+    """The replies to the requests of a batch, one for each, in order."""
+
+    responses: Sequence[Reply]
 
 
 @final
@@ -62,18 +70,46 @@ class Acquired:
 @final
 @frozen
 class Fenced:
-    """The reply to the inner request, whatever its status."""
+    """The reply to the inner request, whatever its status. `cancelled_at` is that of the task."""
 
     action: Reply
     preload: Sequence[Promise] = ()
+    cancelled_at: Millis | None = None
+
+
+@final
+@frozen
+class CancelledTask:
+    """A task that is to be cancelled, and since when."""
+
+    id: Id
+    at: Millis
+
+
+@final
+@frozen
+class Beaten:
+    """What has become of tasks without their holder's knowledge.
+
+    Attributes:
+        lost: those that the process does not hold any longer, at the version it names.
+        cancelled: those that it holds and that are to be cancelled.
+    """
+
+    lost: Sequence[Id] = field(default=(), metadata={"optional": True})
+    cancelled: Sequence[CancelledTask] = field(default=(), metadata={"optional": True})
 
 
 @final
 @frozen
 class Suspended:
-    """Status 200: the task is suspended. 300: it is still held, and `preload` says what has settled."""
+    """Status 200: the task is suspended. 300: it is still held, and `preload` says what has settled.
+
+    With `cancelled_at` the task is to be cancelled; that alone can be the reason why it is still held.
+    """
 
     preload: Sequence[Promise] | None = None
+    cancelled_at: Millis | None = None
 
 
 @final

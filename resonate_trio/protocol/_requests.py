@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, final
 
 from attrs import frozen
 
-from ._envelope import Envelope
+from ._envelope import Envelope, Reply
 from ._records import (
     EMPTY,
     Id,
@@ -21,6 +21,8 @@ from ._records import (
 )
 from ._replies import (
     Acquired,
+    BatchReply,
+    Beaten,
     Empty,
     Fenced,
     PromisePage,
@@ -81,13 +83,33 @@ class PromiseSettle:
 
 @final
 @frozen
+class PromiseCancel:
+    """Ask that a promise end as `rejected_canceled`. (An extension.)
+
+    Without a task it does so at once, else when its worker has cleaned up, at the latest `budget` (ms) from now:
+    then the server ends it, and all that it has called. The first request stays. `value` says who asked and why.
+    """
+
+    kind: ClassVar[str] = "promise.cancel"
+    reply: ClassVar[type] = PromiseReply
+    id: Id
+    budget: PositiveMillis
+    value: Value = EMPTY
+
+
+@final
+@frozen
 class PromiseRegisterCallback:
-    """Have the task `awaiter` woken when the promise `awaited` settles."""
+    """Have the task `awaiter` woken when the promise `awaited` settles.
+
+    With `only_failure` not when it is resolved. (An extension; other servers wake it then too.)
+    """
 
     kind: ClassVar[str] = "promise.register_callback"
     reply: ClassVar[type] = PromiseReply
     awaited: Id
     awaiter: Id
+    only_failure: bool = False
 
 
 @final
@@ -146,7 +168,10 @@ class TaskCreate:
 @final
 @frozen
 class TaskAcquire:
-    """Take a pending task at the version that its message named, for `ttl`."""
+    """Take a pending task at the version that its message named, for `ttl`.
+
+    With `preload` false only what has woken the task is sent ahead, as with `TaskFence`.
+    """
 
     kind: ClassVar[str] = "task.acquire"
     reply: ClassVar[type] = Acquired
@@ -154,12 +179,13 @@ class TaskAcquire:
     version: Version
     pid: str
     ttl: PositiveMillis
+    preload: bool = True
 
 
 @final
 @frozen
 class TaskFence:
-    """Create or settle a promise if, and only if, the task is still held at this version.
+    """Create, settle or cancel a promise if, and only if, the task is still held at this version.
 
     With `preload` false the reply comes without promises sent ahead. A worker that has all of them asks for
     that: otherwise n steps in a row would cost n² promises. (An extension; other servers send them anyway.)
@@ -169,7 +195,7 @@ class TaskFence:
     reply: ClassVar[type] = Fenced
     id: Id
     version: Version
-    action: Envelope[PromiseCreate | PromiseSettle]
+    action: Envelope[PromiseCreate | PromiseSettle | PromiseCancel]
     preload: bool = True
 
 
@@ -188,7 +214,7 @@ class TaskHeartbeat:
     """Extend the leases of those of these tasks that `pid` holds."""
 
     kind: ClassVar[str] = "task.heartbeat"
-    reply: ClassVar[type] = Empty
+    reply: ClassVar[type] = Beaten
     pid: str
     tasks: Sequence[TaskRef]
 
@@ -196,13 +222,18 @@ class TaskHeartbeat:
 @final
 @frozen
 class TaskSuspend:
-    """Give the task back until one of the awaited promises settles."""
+    """Give the task back until one of the awaited promises settles.
+
+    A task that is to be cancelled is kept (status 300), so that its holder hears of it, unless `knows_cancelled`
+    says that it has. (An extension.)
+    """
 
     kind: ClassVar[str] = "task.suspend"
     reply: ClassVar[type] = Suspended
     id: Id
     version: Version
     actions: Sequence[Envelope[PromiseRegisterCallback]]
+    knows_cancelled: bool = False
 
 
 @final
@@ -368,7 +399,13 @@ class DebugSnap:
 
 
 PromiseRequest = (
-    PromiseGet | PromiseCreate | PromiseSettle | PromiseRegisterCallback | PromiseRegisterListener | PromiseSearch
+    PromiseGet
+    | PromiseCreate
+    | PromiseSettle
+    | PromiseCancel
+    | PromiseRegisterCallback
+    | PromiseRegisterListener
+    | PromiseSearch
 )
 TaskRequest = (
     TaskGet
@@ -385,7 +422,24 @@ TaskRequest = (
 )
 ScheduleRequest = ScheduleGet | ScheduleCreate | ScheduleDelete | ScheduleSearch
 DebugRequest = DebugStart | DebugStop | DebugReset | DebugTick | DebugSnap
-Request = PromiseRequest | TaskRequest | ScheduleRequest | DebugRequest
+BatchedRequest = PromiseRequest | TaskRequest | ScheduleRequest
+"""The data of a request that may be part of a batch."""
+
+
+@final
+@frozen
+class Batch:
+    """Perform these in order, and store them by one commit. Each has its own outcome. (An extension.)
+
+    Where one is refused before it is performed, because it is malformed or not allowed, its reply takes its place.
+    """
+
+    kind: ClassVar[str] = "batch"
+    reply: ClassVar[type] = BatchReply
+    requests: Sequence[Envelope[BatchedRequest] | Reply]
+
+
+Request = PromiseRequest | TaskRequest | ScheduleRequest | DebugRequest | Batch
 """The data of any request."""
 
 REQUESTS: Mapping[str, type[Request]] = {cls.kind: cls for cls in Request.__args__}

@@ -1,5 +1,6 @@
 """The tags of a promise that mean something, and the questions the protocol asks of them."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +16,9 @@ BRANCH: Final = "resonate:branch"
 PARENT: Final = "resonate:parent"
 SCHEDULE: Final = "resonate:schedule"
 DETACHED: Final = "resonate:detached"
+CUT: Final = "resonate:cut"
+
+_DETACHED_SEGMENT: Final = re.compile(r"[:.]d[0-9a-f]+")
 
 LOCAL: Final = "local"
 GLOBAL: Final = "global"
@@ -40,3 +44,14 @@ def is_external(tags: Tags) -> bool:
 def promise_origin(id: str, tags: Tags) -> str:
     """Return the origin of a promise: its tag, or without one what its id says."""
     return tags.get(ORIGIN) or origin_of(id)
+
+
+def is_detached(id: str, tags: Tags) -> bool:
+    """Tell whether nobody waits for the promise and no cancellation of its caller reaches it.
+
+    Other clients have no tag for that, but an id of their own: `d` and hex digits right below the origin.
+    """
+    if DETACHED in tags:
+        return tags[DETACHED] == "true"
+    origin = promise_origin(id, tags)
+    return id.startswith(origin) and _DETACHED_SEGMENT.fullmatch(id, len(origin)) is not None

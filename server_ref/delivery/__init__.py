@@ -1,6 +1,7 @@
 """How messages reach workers and listeners: by their poll connections, or pushed to them."""
 
 from ._delivery import Delivery as Delivery, open_delivery as open_delivery
+from ._parcels import Peer as Peer
 from ._poll import Connection as Connection
 from ._push import Pusher as Pusher, PushSettings as PushSettings
-from ._router import Peer as Peer, Router as Router
+from ._router import Router as Router

@@ -12,9 +12,9 @@ from resonate_trio.protocol import Execute, PollAddress, PushAddress, TaskState,
 from server_ref._tasks import open_service_tasks
 from server_ref.machine import Changes, Outgoing, OutgoingKey
 
-from ._poll import Connection
+from ._poll import Connection, Terms
 from ._push import DEFAULTS, Pusher, PushSettings
-from ._router import Router
+from ._router import Ask, Router, ask_nobody
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +51,20 @@ class Delivery:
             self._router.track(record)
             if record.state is not TaskState.PENDING:
                 self._pusher.withdraw(record.id)
+        for task_id in changes.cancels:
+            self._router.tell(changes.tasks[task_id])
+        self._router.fill()
         self._post(outbox)
 
-    def connect(self, group: str, pid: str, *, prefix: str = "") -> Connection:
-        """Take in a worker, which is sent messages about ids that begin with `prefix`."""
-        return Connection(self._router, group, pid, self._handed_over, prefix=prefix)
+    def connect(
+        self, group: str, pid: str, *, prefix: str = "", capacity: int | None = None, ttl: int | None = None
+    ) -> Connection:
+        """Take in a worker, which is sent messages about ids that begin with `prefix`.
+
+        Of tasks it gets no more than `capacity` at a time, and if there is a `ttl` (ms), acquired already.
+        """
+        terms = Terms(prefix, capacity, ttl)
+        return Connection(self._router, group, pid, self._handed_over, terms)
 
     def close_connections(self) -> None:
         """Let all workers go, and take in no more."""
@@ -87,6 +96,7 @@ class Delivery:
 async def open_delivery(
     handed_over: Callable[[OutgoingKey], None],
     *,
+    ask: Ask = ask_nobody,
     server_url: str = "",
     push: PushSettings = DEFAULTS,
     new_client: Callable[[], httpx.AsyncClient] = httpx.AsyncClient,
@@ -95,13 +105,14 @@ async def open_delivery(
 
     Args:
         handed_over: called with the key of each message that reached its receiver.
+        ask: has requests performed by which tasks are acquired for workers, and released.
         server_url: what `execute` messages name as the server.
         push: how hard messages are pushed by HTTP.
         new_client: makes the client that pushes them.
     """
     async with AsyncExitStack() as resources, open_service_tasks() as tasks:
         pusher = Pusher(tasks, resources, handed_over, settings=push, new_client=new_client)
-        delivery = Delivery(Router(), pusher, handed_over, server_url=server_url)
+        delivery = Delivery(Router(ask), pusher, handed_over, server_url=server_url)
         try:
             yield delivery
         finally:

@@ -5,11 +5,22 @@ from typing import Self, final
 
 import anyio
 import anyio.lowlevel
+from attrs import frozen
 
 from resonate_trio.protocol import Message
 from server_ref.machine import OutgoingKey
 
 from ._router import Router
+
+
+@final
+@frozen
+class Terms:
+    """What a worker is sent: as in `Peer`."""
+
+    prefix: str = ""
+    capacity: int | None = None
+    ttl: int | None = None
 
 
 @final
@@ -25,13 +36,14 @@ class Connection:
         group: str,
         pid: str,
         handed_over: Callable[[OutgoingKey], None],
-        *,
-        prefix: str = "",
+        terms: Terms,
     ) -> None:
         self._router = router
         self._handed_over = handed_over
         self._changed = anyio.Event()
-        self._peer = router.connect(group, pid, self._notify, prefix=prefix)
+        self._peer = router.connect(
+            group, pid, self._notify, prefix=terms.prefix, capacity=terms.capacity, ttl=terms.ttl
+        )
 
     def __aiter__(self) -> Self:
         return self
@@ -45,6 +57,10 @@ class Connection:
             outgoing = self._router.take(self._peer)
             if outgoing is not None:
                 return outgoing.message
+            # Not before the queue is empty: a task that is to be cancelled may be in it.
+            cancel = self._router.take_cancel(self._peer)
+            if cancel is not None:
+                return cancel
             self._changed = anyio.Event()
             await self._changed.wait()
         raise StopAsyncIteration

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from resonate_trio.protocol import Execute, PushAddress, message_to_wire
 from server_ref.machine import Outgoing, OutgoingKey
 
-from ._router import Slot, slot_of
+from ._parcels import Slot, slot_of
 
 logger = logging.getLogger(__name__)
 

@@ -4,82 +4,44 @@ Every message that is not done with is one parcel, and a parcel is in one of thr
 worker of its group, it stands in the queue of a peer (a connected worker), or that peer has taken it. What a
 peer has taken is done with when it was handed over, an `execute` only when its task was acquired, so that
 nothing is lost with a worker that vanishes in between.
+
+For a peer with a `ttl` a task is acquired first, and enters its queue when that is stored. If the peer goes before
+it was handed over, the task is released.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, final
 
-from attrs import define, field
+import attrs
 
-from resonate_trio.protocol import Execute, PollAddress, TaskState
+from resonate_trio.protocol import (
+    Acquired,
+    Cancel,
+    Execute,
+    PollAddress,
+    Reply,
+    Request,
+    Task,
+    TaskAcquire,
+    TaskRelease,
+    TaskState,
+)
 from server_ref.machine import Outgoing, OutgoingKey, TaskRecord
 
-Slot = tuple[str, ...]
-"""What a message is about, its kind and id first: of two messages in one slot only the newer one counts."""
+from ._parcels import Parcel, Peer, Slot, slot_of
+
+Ask = Callable[[Request, Callable[[Reply], None]], None]
+"""Has a request performed, and its reply told, without waiting for it."""
 
 
 AFFINITY: Final = 8
 """How many more tasks than the least loaded worker one may have, and still get a task back that it suspended."""
 
 
-def slot_of(outgoing: Outgoing) -> Slot:
-    """Return the slot of a message: the task of an `execute`, the promise and address of an `unblock`."""
-    if isinstance(outgoing.message, Execute):
-        return (Execute.kind, outgoing.message.id)
-    return (outgoing.message.kind, outgoing.message.promise.id, outgoing.address)
-
-
-@final
-@define(eq=False)
-class Parcel:
-    """A message and where it is. Without a peer it waits."""
-
-    outgoing: Outgoing
-    address: PollAddress
-    slot: Slot
-    peer: "Peer | None" = None
-
-    @property
-    def is_execute(self) -> bool:
-        """Tell whether the message asks for the execution of a task."""
-        return isinstance(self.outgoing.message, Execute)
-
-
-@final
-@define(eq=False)
-class Peer:
-    """A connected worker.
-
-    Attributes:
-        prefix: it is sent messages about ids that begin with this, and no others.
-        queue: what it has not taken yet.
-        executes: what it was asked to execute and has not acquired yet, taken or not.
-        in_hand: what it has taken last, until that is handed over.
-        chosen: when it was chosen last; of equally loaded peers the one that has rested longest is next.
-        notify: called when something was put into the queue, and when the peer was closed.
-    """
-
-    group: str
-    pid: str
-    notify: Callable[[], None]
-    prefix: str = ""
-    queue: dict[Slot, Parcel] = field(factory=dict, repr=False)
-    executes: dict[Slot, Parcel] = field(factory=dict, repr=False)
-    in_hand: Parcel | None = field(default=None, repr=False)
-    chosen: int = 0
-    is_open: bool = True
-
-    def may_have(self, slot: Slot) -> bool:
-        """Tell whether this peer may be sent what is in a slot."""
-        return slot[1].startswith(self.prefix)
-
-    def unfinished(self) -> list[Parcel]:
-        """Return what would be lost with this peer."""
-        parcels = self.executes | self.queue
-        if self.in_hand is not None and not self.in_hand.is_execute:
-            parcels = {self.in_hand.slot: self.in_hand} | parcels
-        return list(parcels.values())
+def ask_nobody(_request: Request, _answered: Callable[[Reply], None]) -> None:
+    """Leave a request alone: what is to be acquired stays on its way."""
 
 
 @final
@@ -88,12 +50,18 @@ class Router:
 
     A task that was suspended goes back to the worker that did so, unless that one is much busier than others: it
     may have kept the execution, which anybody else would have to replay.
+
+    A worker that has as many tasks as its capacity allows gets none. What no worker has room for waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask = ask_nobody) -> None:
+        self._ask = ask
         self._groups: defaultdict[str, dict[str, Peer]] = defaultdict(dict)
         self._waiting: defaultdict[str, dict[Slot, Parcel]] = defaultdict(dict)
+        self._by_pid: defaultdict[str, dict[str, Peer]] = defaultdict(dict)
         self._parcels: dict[Slot, Parcel] = {}
+        self._under_way: defaultdict[str, int] = defaultdict(int)  # executes, by pid
+        self._freed: set[str] = set()  # pids that hold less than before
         self._holders: dict[str, str] = {}
         self._held: defaultdict[str, int] = defaultdict(int)
         self._suspended_by: dict[str, str] = {}
@@ -106,15 +74,18 @@ class Router:
         """Note who holds a task, None for nobody."""
         before = self._holders.pop(task_id, None)
         if before is not None:
-            self._held[before] -= 1
-            if not self._held[before]:
-                del self._held[before]
+            _count_out(self._held, before)
+            if before != pid:
+                self._freed.add(before)
         if pid is not None:
             self._holders[task_id] = pid
             self._held[pid] += 1
 
     def track(self, record: TaskRecord) -> None:
-        """Note how a task stands now. A message that this made obsolete is no longer delivered."""
+        """Note how a task stands now. A message that this made obsolete is no longer delivered.
+
+        When all are noted, call `fill`.
+        """
         holder = self._holders.get(record.id)
         self.hold(record.id, record.pid if record.state is TaskState.ACQUIRED else None)
         if record.state is TaskState.SUSPENDED and holder is not None:
@@ -124,12 +95,32 @@ class Router:
         parcel = self._parcels.get((Execute.kind, record.id))
         if parcel is None or not isinstance(message := parcel.outgoing.message, Execute):
             return
-        if record.state is not TaskState.PENDING or record.version != message.version:
+        wanted = TaskState.PENDING if message.acquired is None else TaskState.ACQUIRED
+        if record.state is not wanted or record.version != message.version:
             self._forget(parcel)
 
     def load(self, peer: Peer) -> int:
         """Return how many tasks a peer holds or was asked to execute."""
-        return self._held.get(peer.pid, 0) + len(peer.executes)
+        return self._held.get(peer.pid, 0) + self._under_way.get(peer.pid, 0)
+
+    def _has_room(self, peer: Peer, slot: Slot) -> bool:
+        """Tell whether a peer may have one more task, this one."""
+        return peer.capacity is None or self.load(peer) - (slot in peer.executes) < peer.capacity
+
+    def fill(self) -> None:
+        """Give what waits to peers that have room again."""
+        while self._freed:
+            for peer in self._by_pid.get(self._freed.pop(), {}).values():
+                self._fill(peer)
+
+    def _fill(self, peer: Peer) -> None:
+        waiting = iter(self._waiting.get(peer.group, {}).values())
+        while peer.capacity is not None and self.load(peer) < peer.capacity:
+            parcel = next((one for one in waiting if one.is_execute and peer.suits(one)), None)
+            if parcel is None:
+                return
+            self._move(parcel, peer)
+            waiting = iter(self._waiting.get(peer.group, {}).values())
 
     # --- Messages ---------------------------------------------------------------------------------
 
@@ -140,7 +131,7 @@ class Router:
         """
         slot = slot_of(outgoing)
         old = self._parcels.get(slot)
-        if old is not None and not old.is_execute:
+        if old is not None and (not old.is_execute or _is_being_acquired(old)):
             return
         if old is not None:
             self._suspended_by.pop(slot[1], None)  # that worker had its chance
@@ -151,6 +142,7 @@ class Router:
                 return
             self._forget(old)
         self._place(Parcel(outgoing, address, slot), peer)
+        self.fill()
 
     def take(self, peer: Peer) -> Outgoing | None:
         """Give a peer its next message."""
@@ -164,9 +156,23 @@ class Router:
         parcel, peer.in_hand = peer.in_hand, None
         if parcel is None or not peer.is_open:
             return None
-        if not parcel.is_execute:
-            self._forget(parcel)
-        return parcel.outgoing.key
+        if parcel.is_execute and not parcel.is_acquired:
+            return parcel.outgoing.key
+        self._forget(parcel)
+        return None if parcel.is_acquired else parcel.outgoing.key
+
+    def tell(self, record: TaskRecord) -> None:
+        """Tell who holds a task that it is to be cancelled, if it is connected."""
+        if record.pid is None or record.cancelled_at is None:
+            return
+        for peer in self._by_pid.get(record.pid, {}).values():
+            if peer.may_have((Cancel.kind, record.id)):
+                peer.cancels[record.id] = Cancel(record.id, record.version, record.cancelled_at)
+                peer.notify()
+
+    def take_cancel(self, peer: Peer) -> Cancel | None:
+        """Give a peer the next task that is to be cancelled."""
+        return peer.cancels.pop(next(iter(peer.cancels))) if peer.cancels else None
 
     def clear(self) -> None:
         """Forget all messages and all holders."""
@@ -175,53 +181,121 @@ class Router:
         self._holders.clear()
         self._held.clear()
         self._suspended_by.clear()
+        self._freed.clear()
+
+    # --- Acquiring for a peer ---------------------------------------------------------------------
+
+    def _acquire(self, parcel: Parcel, peer: Peer, ttl: int) -> None:
+        """Have a task acquired for a peer. There is always an answer, be it that the store does not work."""
+        message = parcel.outgoing.message
+        assert isinstance(message, Execute)
+        request = TaskAcquire(message.id, message.version, peer.pid, ttl)
+        self._ask(request, partial(self._acquired, parcel, peer))
+
+    def _acquired(self, parcel: Parcel, peer: Peer, reply: Reply) -> None:
+        """Send a task that was acquired for a peer, or release it if that has gone, or is not to have it any more.
+
+        This is called before the change that the acquisition made is tracked.
+        """
+        is_wanted = parcel.peer is peer and parcel.slot in peer.executes and peer.is_open
+        acquired = reply.data
+        if not isinstance(acquired, Acquired):
+            if is_wanted:
+                self._forget(parcel)  # if it is still to be executed, it is dispatched again
+            return
+        if not is_wanted:
+            self._release(acquired.task)
+            return
+        del peer.executes[parcel.slot]
+        _count_out(self._under_way, peer.pid)
+        message = parcel.outgoing.message
+        assert isinstance(message, Execute)
+        preload = [promise for promise in acquired.preload if promise.id.startswith(peer.prefix)]
+        message = attrs.evolve(
+            message,
+            version=acquired.task.version,
+            cancelled_at=acquired.task.cancelled_at,
+            acquired=attrs.evolve(acquired, preload=preload),
+        )
+        parcel.outgoing = attrs.evolve(parcel.outgoing, message=message)
+        peer.queue[parcel.slot] = parcel
+        peer.notify()
+
+    def _release(self, task: Task) -> None:
+        self._ask(TaskRelease(task.id, task.version), _ignore)
 
     # --- Peers ------------------------------------------------------------------------------------
 
-    def connect(self, group: str, pid: str, notify: Callable[[], None], *, prefix: str = "") -> Peer:
+    def connect(
+        self,
+        group: str,
+        pid: str,
+        notify: Callable[[], None],
+        *,
+        prefix: str = "",
+        capacity: int | None = None,
+        ttl: int | None = None,
+    ) -> Peer:
         """Take in a worker. It replaces the one with the same group and pid, and gets what waits for it."""
-        peer = Peer(group, pid, notify, prefix, is_open=not self._is_closed)
+        peer = Peer(group, pid, notify, prefix, capacity, ttl, is_open=not self._is_closed)
         if self._is_closed:
             return peer
         old = self._groups[group].get(pid)
-        self._groups[group][pid] = peer
+        self._groups[group][pid] = self._by_pid[pid][group] = peer
         if old is not None:
             self._close(old)
-        self._replace(self._waiting.get(group, {}).values())
+        waiting = self._waiting.get(group, {}).values()
+        self._replace(parcel for parcel in waiting if capacity is None or not parcel.is_execute)
+        self._fill(peer)
+        self.fill()
         return peer
 
     def disconnect(self, peer: Peer) -> None:
         """Let a worker go. What it has not finished goes to another one."""
         if not peer.is_open:
             return
-        del self._groups[peer.group][peer.pid]
+        del self._groups[peer.group][peer.pid], self._by_pid[peer.pid][peer.group]
         self._close(peer)
         if not self._groups[peer.group]:
             del self._groups[peer.group]
+        if not self._by_pid[peer.pid]:
+            del self._by_pid[peer.pid]
+        self.fill()
 
     def close(self) -> None:
         """Let all workers go, and take in no more."""
         self._is_closed = True
         peers = [peer for group in self._groups.values() for peer in group.values()]
         self._groups.clear()
+        self._by_pid.clear()
         for peer in peers:
             self._close(peer)
 
     def _close(self, peer: Peer) -> None:
         peer.is_open = False
-        self._replace(peer.unfinished())
+        parcels = peer.unfinished()
+        for parcel in parcels:
+            if isinstance(message := parcel.outgoing.message, Execute) and message.acquired is not None:
+                self._forget(parcel)
+                self._release(message.acquired.task)
+        self._replace(parcel for parcel in parcels if not parcel.is_acquired)
         peer.notify()
 
     # --- Places -----------------------------------------------------------------------------------
 
     def _choose(self, address: PollAddress, slot: Slot) -> Peer | None:
         everyone = self._groups.get(address.group, {})
-        peers = {pid: peer for pid, peer in everyone.items() if peer.may_have(slot)}
+        is_task = slot[0] == Execute.kind
+        peers = {
+            pid: peer
+            for pid, peer in everyone.items()
+            if peer.may_have(slot) and (not is_task or self._has_room(peer, slot))
+        }
         named = peers.get(address.pid) if address.pid is not None else None
         if not peers or named is not None or address.cast == "uni":
             return named
         least = min(peers.values(), key=lambda peer: (self.load(peer), peer.chosen))
-        former = peers.get(self._suspended_by.get(slot[1], "")) if slot[0] == Execute.kind else None
+        former = peers.get(self._suspended_by.get(slot[1], "")) if is_task else None
         if former is not None and self.load(former) <= self.load(least) + AFFINITY:
             return former
         return least
@@ -232,26 +306,35 @@ class Router:
         if peer is None:
             self._waiting[parcel.address.group][parcel.slot] = parcel
             return
-        peer.queue[parcel.slot] = parcel
-        if parcel.is_execute:
-            peer.executes[parcel.slot] = parcel
         self._choices += 1
         peer.chosen = self._choices
+        if parcel.is_execute:
+            peer.executes[parcel.slot] = parcel
+            self._under_way[peer.pid] += 1
+            if peer.ttl is not None:
+                self._acquire(parcel, peer, peer.ttl)
+                return
+        peer.queue[parcel.slot] = parcel
         peer.notify()
+
+    def _move(self, parcel: Parcel, peer: Peer | None) -> None:
+        self._forget(parcel)
+        self._place(parcel, peer)
 
     def _replace(self, parcels: Iterable[Parcel]) -> None:
         for parcel in list(parcels):
             peer = self._choose(parcel.address, parcel.slot)
             if peer is not None or parcel.peer is not None:
-                self._forget(parcel)
-                self._place(parcel, peer)
+                self._move(parcel, peer)
 
     def _forget(self, parcel: Parcel) -> None:
         del self._parcels[parcel.slot]
         peer = parcel.peer
         if peer is not None:
             peer.queue.pop(parcel.slot, None)
-            peer.executes.pop(parcel.slot, None)
+            if peer.executes.pop(parcel.slot, None) is not None:
+                _count_out(self._under_way, peer.pid)
+                self._freed.add(peer.pid)
             if peer.in_hand is parcel:
                 peer.in_hand = None
             return
@@ -259,3 +342,20 @@ class Router:
         del waiting[parcel.slot]
         if not waiting:
             del self._waiting[parcel.address.group]
+
+
+def _is_being_acquired(parcel: Parcel) -> bool:
+    """Tell whether a task is being acquired for its peer."""
+    peer = parcel.peer
+    return peer is not None and peer.ttl is not None and parcel.slot in peer.executes
+
+
+def _count_out(counts: defaultdict[str, int], pid: str) -> None:
+    """Count one less, and forget who has none."""
+    counts[pid] -= 1
+    if not counts[pid]:
+        del counts[pid]
+
+
+def _ignore(_reply: Reply) -> None:
+    """Let a reply be: what it is about is done, or was no longer to be done."""

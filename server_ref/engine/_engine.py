@@ -6,20 +6,22 @@ from typing import Final, final
 
 import anyio
 
-from resonate_trio.protocol import Envelope, Head, PromiseGet, Reply, Request
+from resonate_trio.protocol import Batch, BatchReply, Envelope, Head, PromiseGet, Reply, Request, extensions
 from server_ref._tasks import open_service_tasks
 from server_ref.clock import Clock
 from server_ref.delivery import Connection, Delivery, open_delivery
-from server_ref.machine import Settings
+from server_ref.machine import Outcome, Settings
 from server_ref.store import Store
 from server_ref.trace import Trace
 
 from ._loop import LoopSettings, TurnLoop
+from ._turn import reply_to
 
 READY_S: Final = 5.0
 """How long (s) the store may take to answer when it is asked whether it does."""
 CLOSING_S: Final = 5.0
 """How long (s) the last turn may take."""
+NO_BATCH: Final = Outcome(501, "batch is not offered: send the requests one by one")
 PROBE: Final = Envelope(Head("ready"), PromiseGet("ready"))
 
 
@@ -29,10 +31,12 @@ class Engine:
 
     Attributes:
         clock: the time that the engine goes by.
+        extensions: those of the protocol that it offers.
     """
 
-    def __init__(self, loop: TurnLoop, delivery: Delivery, clock: Clock) -> None:
+    def __init__(self, loop: TurnLoop, delivery: Delivery, clock: Clock, extensions: frozenset[str]) -> None:
         self.clock = clock
+        self.extensions = extensions
         self._loop = loop
         self._delivery = delivery
 
@@ -42,17 +46,41 @@ class Engine:
         Nothing is raised for a request that is refused: the reply has its status and says why. A caller that
         is cancelled does not wait any longer; its request may be performed nevertheless.
         """
-        return await self._loop.submit(envelope)
+        if isinstance(envelope.data, Batch):
+            return await self._perform_batch(envelope, envelope.data)
+        (reply,) = await self._loop.submit([envelope])
+        return reply
+
+    async def _perform_batch(self, envelope: Envelope[Request], batch: Batch) -> Reply:
+        """Perform a batch in one turn. It can fail as a whole only where it is not offered."""
+        if extensions.BATCH not in self.extensions:
+            return reply_to(envelope, NO_BATCH)
+        return reply_to(envelope, Outcome(200, BatchReply(await self._loop.submit(batch.requests))))
 
     @asynccontextmanager
-    async def connect(self, group: str, pid: str, *, prefix: str = "") -> AsyncGenerator[Connection]:
+    async def connect(
+        self, group: str, pid: str, *, prefix: str = "", capacity: int | None = None, ttl: int | None = None
+    ) -> AsyncGenerator[Connection]:
         """Open the stream of messages to one worker: those to its group, to itself, and to its listeners.
 
-        Of these it gets the ones about ids that begin with `prefix`; the others wait for another worker.
         It replaces the stream of the same group and pid, which ends. When the block ends, what was not taken
         from the stream, or not acquired, goes to another worker.
+
+        Args:
+            group: the group of the worker.
+            pid: the worker.
+            prefix: it gets messages about ids that begin with this; the others wait for another worker.
+            capacity: how many tasks may be on their way to it or held by it, None for any number. (An extension.)
+            ttl: the lease (ms) of tasks that are acquired for it before they are sent, None to send them for it
+                to acquire. (An extension.)
         """
-        connection = self._delivery.connect(group, pid, prefix=prefix)
+        connection = self._delivery.connect(
+            group,
+            pid,
+            prefix=prefix,
+            capacity=capacity if extensions.CAPACITY in self.extensions else None,
+            ttl=ttl if extensions.ACQUIRED in self.extensions else None,
+        )
         try:
             yield connection
         finally:
@@ -97,16 +125,17 @@ async def open_engine(
     Raises:
         StoreError: the store cannot be opened.
     """
-    loop = TurnLoop(store, clock, LoopSettings(settings or Settings(), debug, trace))
+    machine = settings or Settings()
+    loop = TurnLoop(store, clock, LoopSettings(machine, debug, trace))
     await loop.in_store(store.open)
     try:
         recovered = await loop.start(exclusive=exclusive)
-        async with open_delivery(loop.hand_over, server_url=server_url) as delivery:
+        async with open_delivery(loop.hand_over, ask=loop.ask, server_url=server_url) as delivery:
             delivery.restore(recovered.holders, recovered.outbox)
             async with open_service_tasks() as tasks:
                 tasks.start_soon(loop.run, delivery.apply)
                 try:
-                    yield Engine(loop, delivery, clock)
+                    yield Engine(loop, delivery, clock, machine.extensions)
                 finally:
                     delivery.close_connections()
                     loop.stop()

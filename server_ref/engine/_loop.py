@@ -10,33 +10,38 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final, TypeVar, final
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import attrs
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from resonate_trio.protocol import Envelope, Execute, Reply, Request, TaskState
-from server_ref.clock import Clock
+from resonate_trio.protocol import Envelope, Execute, Head, Reply, Request, TaskState
+from server_ref.clock import Clock, LoopClock
 from server_ref.machine import Changes, Draft, Outcome, Outgoing, OutgoingKey, Settings, recover, release_all
 from server_ref.store import Store, StoreError
 from server_ref.trace import Trace
 
-from ._turn import BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, reply_to
+from ._turn import Asked, BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, refusal
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH: Final = 256
-"""How many requests one turn takes."""
+MAX_REQUESTS: Final = 256
+"""How many requests one turn takes, but for the last batch that it takes, which is not divided."""
 STORE_RETRY_S: Final = 1.0
 """After how long what is due is tried again when the store failed."""
 CRASH_RETRY_S: Final = 60.0
 """After how long what is due is tried again when the machine failed on it."""
+NEVER_S: Final = 100 * 365 * 86_400.0
+"""What is due only after that long (s) is never due: it is the deadline of what has none."""
 MAX_SLEEP_S: Final = 600.0
 """How long a sleep is at most: meanwhile the wall clock can be set, or the computer be suspended."""
 
+OWN: Final = Head("server")
+"""The head of the server's own requests."""
 NO_STORE: Final = "the server could not store this, nothing was changed: try again"
 GOING_DOWN: Final = "the server is going down, nothing was changed: try again"
 CRASHED: Final = "the server failed on this request, nothing was changed; its log says more"
@@ -44,26 +49,29 @@ CRASHED: Final = "the server failed on this request, nothing was changed; its lo
 T = TypeVar("T")
 Committed = Callable[[Changes, Sequence[Outgoing]], None]
 """Told of every turn that was committed: what it changed, and what it put into the outbox."""
+Answered = Callable[[Sequence[Reply]], None]
+"""Told of the replies to requests, one for each, in order."""
 
 
 @final
 @define(eq=False)
 class _Call:
-    """A request, and who waits for its reply."""
+    """Requests to be performed in one turn, and who is told of the replies."""
 
-    envelope: Envelope[Request]
-    reply: Reply | None = None
-    is_done: anyio.Event = field(factory=anyio.Event)
+    requests: Sequence[Asked]
+    answered: Answered
+    is_answered: bool = False
 
-    def answer(self, reply: Reply) -> None:
-        """Wake the caller. Only the first reply counts."""
-        if self.reply is None:
-            self.reply = reply
-            self.is_done.set()
+    def answer(self, replies: Sequence[Reply]) -> None:
+        """Tell of the replies. Only the first ones count."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.answered(replies)
 
     def refuse(self, status: int, message: str) -> None:
         """Answer with an error."""
-        self.answer(reply_to(self.envelope, Outcome(status, message)))
+        outcome = Outcome(status, message)
+        self.answer([refusal(asked, outcome) for asked in self.requests])
 
 
 @final
@@ -98,6 +106,8 @@ class TurnLoop:
         self._queue: deque[_Call] = deque()
         self._handed: list[OutgoingKey] = []
         self._is_hurried = False  # something was handed over that has to be stored
+        # Nobody sets the clock of the event loop, and virtual time should jump over a year at once.
+        self._longest_sleep = math.inf if isinstance(clock, LoopClock) else MAX_SLEEP_S
         self._now = 0
         self._next_due: int | None = 0
         self._hold_until = 0.0  # on the event loop's clock: what is due is not tried before
@@ -108,21 +118,37 @@ class TurnLoop:
 
     # --- From outside -----------------------------------------------------------------------------
 
-    async def submit(self, envelope: Envelope[Request]) -> Reply:
-        """Have a request performed, and wait for the commit.
+    async def submit(self, requests: Sequence[Asked]) -> Sequence[Reply]:
+        """Have requests performed in one turn, and wait for the commit.
 
-        A caller that is cancelled does not wait any longer; its request may be performed nevertheless.
+        A caller that is cancelled does not wait any longer; its requests may be performed nevertheless.
         """
-        call = _Call(envelope)
+        is_done = anyio.Event()
+        replies: list[Reply] = []
+
+        def answered(given: Sequence[Reply]) -> None:
+            replies.extend(given)
+            is_done.set()
+
+        self.post(requests, answered)
+        await is_done.wait()
+        return replies
+
+    def post(self, requests: Sequence[Asked], answered: Answered) -> None:
+        """Have requests performed in one turn, without waiting for it."""
+        call = _Call(requests, answered)
         if self._is_stopping:
-            await anyio.lowlevel.checkpoint()
             call.refuse(503, GOING_DOWN)
-        else:
-            self._queue.append(call)
-            self._wake.set()
-            await call.is_done.wait()
-        assert call.reply is not None
-        return call.reply
+            return
+        self._queue.append(call)
+        self._wake.set()
+
+    def ask(self, request: Request, answered: Callable[[Reply], None]) -> None:
+        """Have a request of the server itself performed, without waiting for it.
+
+        The reply is told before what the turn changed.
+        """
+        self.post([Envelope(OWN, request)], lambda replies: answered(*replies))
 
     def hand_over(self, key: OutgoingKey) -> None:
         """Have a message taken out of the outbox, as it reached its receiver.
@@ -200,10 +226,11 @@ class TurnLoop:
             return held
         if self._is_paused or self._next_due is None:
             return math.inf
-        return max(held, min((self._next_due - self.read_clock()) / 1000, MAX_SLEEP_S))
+        delay = (self._next_due - self.read_clock()) / 1000
+        return max(held, min(delay if delay < NEVER_S else math.inf, self._longest_sleep))
 
     async def _run_turn(self, committed: Committed) -> None:
-        calls = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+        calls = self._next_calls()
         handed, self._handed = self._handed, []
         result = None
         try:
@@ -212,16 +239,25 @@ class TurnLoop:
             if result is None:
                 self._handed[:0] = handed
             else:
-                for call, reply in zip(calls, result.replies, strict=True):
-                    call.answer(reply)
+                replies = iter(result.replies)
+                for call in calls:
+                    call.answer(list(islice(replies, len(call.requests))))
                 committed(result.changes, result.messages)
             for call in calls:  # those without a reply: this was cancelled before it began
                 call.refuse(503, GOING_DOWN)
 
+    def _next_calls(self) -> list[_Call]:
+        calls = []
+        room = MAX_REQUESTS
+        while self._queue and room > 0:
+            calls.append(self._queue.popleft())
+            room -= len(calls[-1].requests)
+        return calls
+
     async def _commit(self, calls: list[_Call], handed: list[OutgoingKey]) -> TurnResult | None:
-        """Run one turn. Requests that the machine fails on are refused, and taken out of `calls`."""
+        """Run one turn, without those requests that the machine fails on."""
         turn = Turn(
-            [call.envelope for call in calls],
+            [asked for call in calls for asked in call.requests],
             handed,
             self.read_clock(),
             self._settings.machine,
@@ -234,8 +270,7 @@ class TurnLoop:
                 result, next_due = await self.in_store(partial(self._transact, turn))
             except RequestCrashedError as error:
                 logger.exception("a request was refused with status 500")
-                calls.pop(error.index).refuse(500, CRASHED)
-                turn = attrs.evolve(turn, requests=[call.envelope for call in calls])
+                turn = turn.without(error.index, Outcome(500, CRASHED))
             except BackgroundCrashedError:
                 logger.exception("what is due could not be done, trying again in %s s", CRASH_RETRY_S)
                 self._hold_until = anyio.current_time() + CRASH_RETRY_S
@@ -272,8 +307,8 @@ class TurnLoop:
         trace = self._settings.trace
         if trace is None:
             return
-        instants = [turn.instant_of(envelope) for envelope in turn.requests]
-        trace.record(zip(instants, turn.requests, result.replies, strict=True))
+        asked = zip(turn.requests, result.replies, strict=True)
+        trace.record((turn.instant_of(one), one, reply) for one, reply in asked if not isinstance(one, Reply))
         if turn.fires and not result.is_paused:
             trace.note_tick(turn.now)
 

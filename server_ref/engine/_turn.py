@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from resonate_trio.protocol import (
     DebugRequest,
@@ -28,6 +28,9 @@ from server_ref.machine import (
     outgoing,
     perform,
 )
+
+Asked = Envelope[Request] | Reply
+"""A request, or the reply to one that is not to be performed."""
 
 NO_DEBUG = Outcome(403, "debug.* needs debug mode: start the server with --debug")
 
@@ -72,7 +75,7 @@ class Turn:
     """What is to be done in one transaction, at one instant.
 
     Attributes:
-        requests: performed in order; each sees what those before it did.
+        requests: performed in order; each sees what those before it did. A reply among them is passed on.
         handed: keys of messages that leave the outbox.
         now: the instant (ms).
         settings: those of the machine.
@@ -81,7 +84,7 @@ class Turn:
         fires: whether what is due is done, unless it is paused.
     """
 
-    requests: Sequence[Envelope[Request]]
+    requests: Sequence[Asked]
     handed: Sequence[OutgoingKey]
     now: int
     settings: Settings
@@ -100,6 +103,9 @@ class Turn:
         is_paused = self.is_paused
         replies = []
         for index, envelope in enumerate(self.requests):
+            if isinstance(envelope, Reply):
+                replies.append(envelope)
+                continue
             try:
                 outcome = self._perform(envelope, draft)
             except Exception as error:
@@ -110,6 +116,12 @@ class Turn:
         more = self.fires and not is_paused and self._fire_due(draft)
         draft.changes.now = self.now
         return TurnResult(replies, draft.changes, outgoing(draft.changes, draft), is_paused, more)
+
+    def without(self, index: int, outcome: Outcome) -> "Turn":
+        """Return the turn with one request not performed, but answered with `outcome`."""
+        requests = list(self.requests)
+        requests[index] = refusal(requests[index], outcome)
+        return evolve(self, requests=requests)
 
     def instant_of(self, envelope: Envelope[Request]) -> int:
         """Return the instant (ms) at which a request is performed."""
@@ -127,13 +139,18 @@ class Turn:
                 while fire_due(time, draft, self.settings):
                     pass
                 return Outcome(200, ())
-        return perform(request, self.instant_of(envelope), draft)
+        return perform(request, self.instant_of(envelope), draft, self.settings.extensions)
 
     def _fire_due(self, draft: Draft) -> bool:
         try:
             return fire_due(self.now, draft, self.settings)
         except Exception as error:
             raise BackgroundCrashedError from error
+
+
+def refusal(asked: Asked, outcome: Outcome) -> Reply:
+    """Put an outcome into the reply to what is not performed, unless it has one."""
+    return asked if isinstance(asked, Reply) else reply_to(asked, outcome)
 
 
 def reply_to(envelope: Envelope[Request], outcome: Outcome) -> Reply:

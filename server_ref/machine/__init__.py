@@ -7,6 +7,7 @@ from ._background import (
     release_all as release_all,
 )
 from ._draft import Draft as Draft
+from ._extensions import OFFERED as OFFERED, Extensions as Extensions
 from ._outbox import (
     Outgoing as Outgoing,
     OutgoingKey as OutgoingKey,
@@ -18,11 +19,14 @@ from ._outcome import Outcome as Outcome
 from ._perform import perform as perform
 from ._projection import NEVER as NEVER
 from ._view import (
+    Cancellation as Cancellation,
     Changes as Changes,
     Dispatch as Dispatch,
     Due as Due,
+    Sweep as Sweep,
     TaskRecord as TaskRecord,
     View as View,
+    cancellation_due_at as cancellation_due_at,
     matches as matches,
     promise_due_at as promise_due_at,
     schedule_due_at as schedule_due_at,

@@ -11,8 +11,10 @@ from attrs import field, frozen, validators
 from resonate_trio.protocol import TaskState, tags as tag
 
 from . import _transitions as to
+from ._cancel import end_cancelled, sweep
 from ._draft import Draft
 from ._effects import store_settled
+from ._extensions import OFFERED, Extensions
 from ._projection import NEVER, earliest_dispatch, later, project, task_at
 from ._schedules import fire
 from ._view import Dispatch, existing
@@ -26,29 +28,35 @@ class Settings:
     Attributes:
         retry_interval_ms: after how long a task that was dispatched and not acquired is dispatched again.
         batch_limit: how many due items of each kind one turn handles.
+        extensions: those of the protocol that are offered.
     """
 
     retry_interval_ms: int = field(default=5_000, validator=validators.gt(0))
     batch_limit: int = field(default=1_000, validator=validators.gt(0))
+    extensions: Extensions = OFFERED
 
 
 def fire_due(now: int, draft: Draft, settings: Settings) -> bool:
     """Do what is due at `now`, and what that makes due, and tell whether more is due than one turn handles.
 
-    Promises come first, because settling them wakes tasks, then schedules, because they create tasks, and
-    then tasks: so all that follows from a deadline is done in the turn that sees it.
+    Promises and cancellations come first, because settling them wakes tasks, then schedules, because they create
+    tasks, and then tasks: so what follows from a deadline is done in the turn that sees it.
     """
     limit = settings.batch_limit
     reached = min(now, NEVER - 1)
     due = draft.due(reached, limit + 1)
-    if due.promises or due.schedules:
+    is_swept = not draft.sweeps(1)
+    if due.promises or due.schedules or due.cancellations or not is_swept:
         for _, id in due.promises[:limit]:
             _expire(id, now, draft)
+        for _, id in due.cancellations[:limit]:
+            end_cancelled(id, now, draft)
+        is_swept = sweep(now, draft, limit)
         _fire_schedules([id for _, id in due.schedules[:limit]], reached, now, draft, limit)
         due = draft.due(reached, limit + 1)  # which these have added to
     for _, id in due.tasks[:limit]:
         _fire_task(id, now, draft, settings)
-    return bool(due.promises or due.schedules) or len(due.tasks) > limit
+    return bool(due.promises or due.schedules or due.cancellations) or len(due.tasks) > limit or not is_swept
 
 
 def _expire(id: str, now: int, draft: Draft) -> None:
@@ -75,12 +83,12 @@ def _fire_task(id: str, now: int, draft: Draft, settings: Settings) -> None:
         store_settled(draft, promise, now)
         return
     if task.state is TaskState.ACQUIRED:
-        task = to.released(task, due_at=earliest_dispatch(promise, now))
+        task = to.released(task, due_at=earliest_dispatch(task, promise, now))
         if task.due_at is not None and task.due_at > now:
             draft.put_task(task)
             return
     draft.put_task(to.dispatched(task, again_at=later(now, settings.retry_interval_ms)))
-    draft.put_execute(id, Dispatch(promise.tags[tag.TARGET], task.version))
+    draft.put_execute(id, Dispatch(promise.tags[tag.TARGET], task.version, task.cancelled_at))
 
 
 def recover(now: int, draft: Draft) -> None:
@@ -90,7 +98,7 @@ def recover(now: int, draft: Draft) -> None:
     """
     for task in list(draft.scan_tasks("", TaskState.PENDING)):
         promise = existing(draft.promise(task.id), task.id)
-        due_at = earliest_dispatch(promise, now)
+        due_at = earliest_dispatch(task, promise, now)
         if task.due_at != due_at:
             draft.put_task(to.dispatched(task, again_at=due_at))
 
@@ -102,4 +110,4 @@ def release_all(now: int, draft: Draft) -> None:
     """
     for task in list(draft.scan_tasks("", TaskState.ACQUIRED)):
         promise = existing(draft.promise(task.id), task.id)
-        draft.put_task(to.released(task, due_at=earliest_dispatch(promise, now)))
+        draft.put_task(to.released(task, due_at=earliest_dispatch(task, promise, now)))

@@ -40,12 +40,16 @@ def snapshot(view: View) -> Snapshot:
     return Snapshot(
         promises=promises,
         promise_timeouts=[PromiseTimeout(p.id, p.timeout_at) for p in promises if p.is_pending],
-        callbacks=[Callback(awaiter, p.id) for p in promises for awaiter in view.awaiters(p.id)],
+        callbacks=[Callback(awaiter, p.id) for p in promises for awaiter in _waiting_for(view, p.id)],
         listeners=[Listener(p.id, address) for p in promises for address in view.listeners(p.id)],
         tasks=[task.to_wire() for task in tasks],
         task_timeouts=[timeout for task in tasks for timeout in _timeouts(task)],
         messages=[OutgoingMessage(item.address, message_to_wire(item.message)) for item in waiting(view)],
     )
+
+
+def _waiting_for(view: View, id: str) -> list[str]:
+    return sorted({*view.awaiters(id), *view.failure_awaiters(id)})
 
 
 def _timeouts(task: TaskRecord) -> list[TaskTimeout]:

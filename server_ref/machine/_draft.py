@@ -5,6 +5,7 @@ Reads see the writes. What was changed is kept in `changes`; the view below stay
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Protocol, TypeVar, final
 
 from attrs import define, field
@@ -16,8 +17,10 @@ from ._view import (
     Changes,
     Dispatch,
     Due,
+    Sweep,
     TaskRecord,
     View,
+    cancellation_due_at,
     matches,
     promise_due_at,
     schedule_due_at,
@@ -64,11 +67,17 @@ class Draft:
     _below: View
     changes: Changes = field(factory=Changes, init=False)
     _branches: dict[str, set[str]] = field(factory=dict, init=False)  # ids of changed promises
+    _children: dict[str, set[str]] = field(factory=dict, init=False)  # likewise
     _callbacks: _Pairs = field(init=False)
+    _failure_callbacks: _Pairs = field(init=False)
     _listeners: _Pairs = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._follow_pairs()
+
+    def _follow_pairs(self) -> None:
         self._callbacks = _Pairs(self.changes.callbacks)
+        self._failure_callbacks = _Pairs(self.changes.failure_callbacks)
         self._listeners = _Pairs(self.changes.listeners)
 
     # --- Reading ----------------------------------------------------------------------------------
@@ -91,6 +100,10 @@ class Draft:
         """Return the ids of the tasks that wait for a promise, ordered."""
         return self._callbacks.over(awaited, self._below.awaiters(awaited))
 
+    def failure_awaiters(self, awaited: str) -> Collection[str]:
+        """Return the ids of the tasks that wait for a promise to fail, ordered. They may be awaiters too."""
+        return self._failure_callbacks.over(awaited, self._below.failure_awaiters(awaited))
+
     def listeners(self, id: str) -> Collection[str]:
         """Return the addresses to be told when a promise settles, ordered."""
         return self._listeners.over(id, self._below.listeners(id))
@@ -104,6 +117,26 @@ class Draft:
         promises = {promise.id: promise for promise in below}
         promises.update((id, self.changes.promises[id]) for id in changed)
         return [promises[id] for id in sorted(promises)]
+
+    def children(self, parent: str, after: str = "", limit: int | None = None) -> Sequence[Promise]:
+        """Return the promises whose tag `resonate:parent` is `parent`, from after `after`, ordered by id."""
+        below = self._below.children(parent, after, limit)
+        changed = self._children.get(parent)
+        if not changed:
+            return below
+        promises = {promise.id: promise for promise in below}
+        promises.update((id, self.changes.promises[id]) for id in changed if id > after)
+        return [promises[id] for id in sorted(promises)[:limit]]
+
+    def sweeps(self, limit: int) -> Sequence[tuple[str, Sweep]]:
+        """Return up to `limit` promises whose children are to be cancelled, the last ids first."""
+        changed = self.changes.sweeps
+        below = self._below.sweeps(limit + len(changed))
+        if not changed:
+            return below
+        merged: dict[str, Sweep | None] = {**dict(below), **changed}
+        left = [(id, sweep) for id, sweep in merged.items() if sweep is not None]
+        return sorted(left, key=itemgetter(0), reverse=True)[:limit]
 
     def scan_promises(self, after: str, tags: Mapping[str, str]) -> Iterator[Promise]:
         """Yield the promises that carry all `tags` and whose id is greater than `after`, ordered by id."""
@@ -132,6 +165,7 @@ class Draft:
             _merged_due(below.promises, changes.promises, promise_due_at, now)[:limit],
             _merged_due(below.tasks, changes.tasks, task_due_at, now)[:limit],
             _merged_due(below.schedules, changes.schedules, schedule_due_at, now)[:limit],
+            _merged_due(below.cancellations, changes.tasks, cancellation_due_at, now)[:limit],
         )
 
     def execute(self, task_id: str) -> Dispatch | None:
@@ -158,6 +192,9 @@ class Draft:
         branch = promise.tags.get(tag.BRANCH)
         if branch is not None:
             self._branches.setdefault(branch, set()).add(promise.id)
+        parent = promise.tags.get(tag.PARENT)
+        if parent is not None:
+            self._children.setdefault(parent, set()).add(promise.id)
         self.changes.promises[promise.id] = promise
 
     def put_task(self, task: TaskRecord) -> None:
@@ -185,6 +222,14 @@ class Draft:
         """Forget that a task waits for a promise."""
         self._callbacks.set(awaited, awaiter, present=False)
 
+    def add_failure_callback(self, awaited: str, awaiter: str) -> None:
+        """Have a task woken when a promise fails."""
+        self._failure_callbacks.set(awaited, awaiter, present=True)
+
+    def remove_failure_callback(self, awaited: str, awaiter: str) -> None:
+        """Forget that a task waits for a promise to fail."""
+        self._failure_callbacks.set(awaited, awaiter, present=False)
+
     def add_listener(self, id: str, address: str) -> None:
         """Have an address told when a promise settles."""
         self._listeners.set(id, address, present=True)
@@ -192,6 +237,18 @@ class Draft:
     def remove_listener(self, id: str, address: str) -> None:
         """Forget that an address is to be told."""
         self._listeners.set(id, address, present=False)
+
+    def put_sweep(self, id: str, sweep: Sweep) -> None:
+        """Note how far the children of a promise have been cancelled."""
+        self.changes.sweeps[id] = sweep
+
+    def remove_sweep(self, id: str) -> None:
+        """Note that all children of a promise have been cancelled."""
+        self.changes.sweeps[id] = None
+
+    def put_cancel(self, task_id: str) -> None:
+        """Have the holder of a task told that it is to be cancelled."""
+        self.changes.cancels.add(task_id)
 
     def put_execute(self, task_id: str, dispatch: Dispatch) -> None:
         """Put a message to a worker into the outbox, in the place of an older one for the same task."""
@@ -214,8 +271,8 @@ class Draft:
         self._below = Nothing()
         self.changes = Changes(reset=True, now=self.changes.now)
         self._branches = {}
-        self._callbacks = _Pairs(self.changes.callbacks)
-        self._listeners = _Pairs(self.changes.listeners)
+        self._children = {}
+        self._follow_pairs()
 
 
 def _merged(

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from resonate_trio.protocol import Promise, Schedule, TaskState
 
-from ._view import Dispatch, Due, TaskRecord
+from ._view import Dispatch, Due, Sweep, TaskRecord
 
 
 @final
@@ -28,11 +28,23 @@ class Nothing:
         """Return none."""
         return ()
 
+    def failure_awaiters(self, awaited: str) -> Collection[str]:
+        """Return none."""
+        return ()
+
     def listeners(self, id: str) -> Collection[str]:
         """Return none."""
         return ()
 
     def branch(self, branch: str) -> Sequence[Promise]:
+        """Return none."""
+        return ()
+
+    def children(self, parent: str, after: str = "", limit: int | None = None) -> Sequence[Promise]:
+        """Return none."""
+        return ()
+
+    def sweeps(self, limit: int) -> Sequence[tuple[str, Sweep]]:
         """Return none."""
         return ()
 

@@ -10,7 +10,7 @@ from typing import final
 
 from attrs import frozen
 
-from resonate_trio.protocol import Execute, Message, Unblock
+from resonate_trio.protocol import Execute, Unblock
 
 from ._draft import Draft
 from ._view import Changes, Dispatch, View, existing
@@ -26,7 +26,7 @@ class Outgoing:
 
     key: OutgoingKey
     address: str
-    message: Message
+    message: Execute | Unblock
 
 
 def outgoing(changes: Changes, view: View) -> list[Outgoing]:
@@ -58,7 +58,9 @@ def _messages(
     messages = []
     for id, dispatch in executes:
         key = (Execute.kind, id, dispatch.version)
-        messages.append(Outgoing(key, dispatch.address, Execute(id, dispatch.version)))
+        messages.append(
+            Outgoing(key, dispatch.address, Execute(id, dispatch.version, cancelled_at=dispatch.cancelled_at))
+        )
     for id, address in unblocks:
         message = Unblock(existing(view.promise(id), id))
         messages.append(Outgoing((Unblock.kind, id, address), address, message))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from resonate_trio.protocol import (
     DebugReset,
     DebugSnap,
+    PromiseCancel,
     PromiseCreate,
     PromiseGet,
     PromiseRegisterCallback,
@@ -30,8 +31,9 @@ from resonate_trio.protocol import (
     TaskSuspend,
 )
 
-from . import _debug, _promises, _schedules, _search, _tasks
+from . import _cancel, _debug, _promises, _schedules, _search, _tasks
 from ._draft import Draft
+from ._extensions import OFFERED, Extensions
 from ._outcome import Outcome, Refused
 
 # Each handler takes the class it stands beside, which a mapping cannot say.
@@ -39,15 +41,9 @@ _HANDLERS: Final[Mapping[type[Request], Callable[[Any, int, Draft], Outcome]]] =
     PromiseGet: _promises.perform_get,
     PromiseCreate: _promises.perform_create,
     PromiseSettle: _promises.perform_settle,
-    PromiseRegisterCallback: _promises.perform_register_callback,
     PromiseRegisterListener: _promises.perform_register_listener,
     PromiseSearch: _search.perform_promise_search,
     TaskGet: _tasks.perform_get,
-    TaskCreate: _tasks.perform_create,
-    TaskAcquire: _tasks.perform_acquire,
-    TaskFence: _tasks.perform_fence,
-    TaskHeartbeat: _tasks.perform_heartbeat,
-    TaskSuspend: _tasks.perform_suspend,
     TaskFulfill: _tasks.perform_fulfill,
     TaskRelease: _tasks.perform_release,
     TaskHalt: _tasks.perform_halt,
@@ -60,9 +56,19 @@ _HANDLERS: Final[Mapping[type[Request], Callable[[Any, int, Draft], Outcome]]] =
     DebugReset: _debug.perform_reset,
     DebugSnap: _debug.perform_snap,
 }
+# Likewise, and these also depend on the extensions that are offered.
+_EXTENDED: Final[Mapping[type[Request], Callable[[Any, int, Draft, Extensions], Outcome]]] = {
+    PromiseCancel: _cancel.perform_cancel,
+    PromiseRegisterCallback: _promises.perform_register_callback,
+    TaskCreate: _tasks.perform_create,
+    TaskAcquire: _tasks.perform_acquire,
+    TaskFence: _tasks.perform_fence,
+    TaskHeartbeat: _tasks.perform_heartbeat,
+    TaskSuspend: _tasks.perform_suspend,
+}
 
 
-def perform(request: Request, now: int, draft: Draft) -> Outcome:
+def perform(request: Request, now: int, draft: Draft, offered: Extensions = OFFERED) -> Outcome:
     """Perform a request at the instant `now` (ms), and return what to reply.
 
     A request that is refused (400 and above) has changed nothing.
@@ -70,10 +76,13 @@ def perform(request: Request, now: int, draft: Draft) -> Outcome:
     Raises:
         TypeError: the request is about the clock (debug.start, debug.stop, debug.tick): the engine's affair.
     """
+    extended = _EXTENDED.get(type(request))
     handler = _HANDLERS.get(type(request))
-    if handler is None:
-        raise TypeError(f"{request.kind} is for the engine to perform")
     try:
-        return handler(request, now, draft)
+        if extended is not None:
+            return extended(request, now, draft, offered)
+        if handler is not None:
+            return handler(request, now, draft)
     except Refused as refusal:
         return refusal.outcome()
+    raise TypeError(f"{request.kind} is for the engine to perform")

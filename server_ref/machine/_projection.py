@@ -38,10 +38,16 @@ def project_task(task: TaskRecord, promise: Promise) -> TaskRecord:
     return fulfilled(task)
 
 
-def earliest_dispatch(promise: Promise, now: int) -> int:
-    """Return the instant from which the task of a promise may be dispatched: not before its delay, whatever
-    happens to it meanwhile.
+def earliest_dispatch(task: TaskRecord, promise: Promise, now: int) -> int:
+    """Return the instant from which a task may be dispatched.
+
+    That is not before its delay, whatever happens to it meanwhile, unless it is to be cancelled.
     """
+    return now if task.cancellation is not None else delayed(promise, now)
+
+
+def delayed(promise: Promise, now: int) -> int:
+    """Return the instant from which the new task of a promise may be dispatched."""
     return max(now, int(promise.tags.get(tag.DELAY, "0")))
 
 

@@ -10,13 +10,15 @@ from resonate_trio.protocol import (
     PromiseReply,
     PromiseSettle,
     PromiseState,
+    extensions,
     tags as tag,
 )
 
 from ._draft import Draft
 from ._effects import settle
+from ._extensions import Extensions
 from ._outcome import Outcome, Refused, done
-from ._projection import earliest_dispatch, find_promise, project
+from ._projection import delayed, find_promise, project
 from ._transitions import created, fulfilled
 from ._validation import check_callback, check_create, check_listener
 from ._view import TaskRecord, View
@@ -41,7 +43,9 @@ def perform_settle(request: PromiseSettle, now: int, draft: Draft) -> Outcome:
     return done(PromiseReply(promise))
 
 
-def perform_register_callback(request: PromiseRegisterCallback, now: int, draft: Draft) -> Outcome:
+def perform_register_callback(
+    request: PromiseRegisterCallback, now: int, draft: Draft, offered: Extensions
+) -> Outcome:
     """Perform promise.register_callback."""
     check_callback(request)
     awaited = known_promise(draft, request.awaited, now)
@@ -53,7 +57,7 @@ def perform_register_callback(request: PromiseRegisterCallback, now: int, draft:
         raise Refused(422, f"the awaiter {awaiter.id!r} has no task that could be woken: it needs {tag.TARGET}")
     check_awaitable(awaited)
     if awaited.is_pending and awaiter.is_pending:
-        draft.add_callback(awaited.id, awaiter.id)
+        remember(request, draft, offered)
     return done(PromiseReply(awaited))
 
 
@@ -91,6 +95,19 @@ def check_one_origin(awaiter: Promise, awaited: Promise) -> None:
         raise Refused(400, f"{awaiter.id!r} and {awaited.id!r} are of different origins, {ours!r} and {theirs!r}")
 
 
+def remember(request: PromiseRegisterCallback, draft: Draft, offered: Extensions) -> None:
+    """Have the awaiter woken. One that waits for a failure and for any outcome is woken by any."""
+    if waits_for_failure(request, offered):
+        draft.add_failure_callback(request.awaited, request.awaiter)
+    else:
+        draft.add_callback(request.awaited, request.awaiter)
+
+
+def waits_for_failure(request: PromiseRegisterCallback, offered: Extensions) -> bool:
+    """Tell whether the awaiter need not know of a success."""
+    return request.only_failure and extensions.FAILURES in offered
+
+
 def create(request: PromiseCreate, now: int, draft: Draft) -> Promise:
     """Create a promise (its request is checked already) and its task, or return the one that exists."""
     existing = find_promise(draft, request.id, now)
@@ -121,5 +138,5 @@ def new_promise(request: PromiseCreate, now: int) -> Promise:
 
 def new_task(promise: Promise, now: int) -> TaskRecord:
     """Return the task of a new promise."""
-    task = created(promise.id, due_at=earliest_dispatch(promise, now))
+    task = created(promise.id, due_at=delayed(promise, now))
     return task if promise.is_pending else fulfilled(task)

@@ -15,7 +15,7 @@ from attrs import evolve
 
 from resonate_trio.protocol import TaskState
 
-from ._view import TaskRecord
+from ._view import Cancellation, TaskRecord
 
 
 class Event(enum.Enum):
@@ -29,6 +29,7 @@ class Event(enum.Enum):
     HALT = "halt"
     CONTINUE = "continue"
     DISPATCH = "dispatch"
+    CANCEL = "cancel"
     FULFILL = "fulfill"
 
 
@@ -43,6 +44,7 @@ TRANSITIONS: Final[Mapping[Event, Mapping[TaskState, TaskState]]] = {
     Event.HALT: {_PENDING: _HALTED, _ACQUIRED: _HALTED, _SUSPENDED: _HALTED, _HALTED: _HALTED},
     Event.CONTINUE: {_HALTED: _PENDING},
     Event.DISPATCH: {_PENDING: _PENDING},
+    Event.CANCEL: {_PENDING: _PENDING, _ACQUIRED: _ACQUIRED, _SUSPENDED: _PENDING, _HALTED: _PENDING},
     Event.FULFILL: dict.fromkeys(TaskState, _FULFILLED),
 }
 
@@ -66,7 +68,8 @@ def created(id: str, *, due_at: int) -> TaskRecord:
 
 def acquired(task: TaskRecord, *, pid: str, ttl_ms: int, until: int) -> TaskRecord:
     """Lend the task to `pid`. What has woken it is known to the reply, and forgotten here."""
-    return TaskRecord(task.id, _next(Event.ACQUIRE, task), task.version + 1, (), ttl_ms, pid, until)
+    state = _next(Event.ACQUIRE, task)
+    return TaskRecord(task.id, state, task.version + 1, (), ttl_ms, pid, until, task.cancellation)
 
 
 def extended(task: TaskRecord, *, until: int) -> TaskRecord:
@@ -81,7 +84,7 @@ def released(task: TaskRecord, *, due_at: int) -> TaskRecord:
 
 def suspended(task: TaskRecord) -> TaskRecord:
     """Let the task wait, held by nobody."""
-    return TaskRecord(task.id, _next(Event.SUSPEND, task), task.version)
+    return TaskRecord(task.id, _next(Event.SUSPEND, task), task.version, cancellation=task.cancellation)
 
 
 def woken(task: TaskRecord, *, by: str, due_at: int) -> TaskRecord:
@@ -110,6 +113,14 @@ def continued(task: TaskRecord, *, due_at: int) -> TaskRecord:
 def dispatched(task: TaskRecord, *, again_at: int) -> TaskRecord:
     """Note that a message was sent, and when to send it again."""
     return evolve(task, state=_next(Event.DISPATCH, task), due_at=again_at)
+
+
+def cancelled(task: TaskRecord, cancellation: Cancellation, *, due_at: int) -> TaskRecord:
+    """Note that the task is to be cancelled. Unless somebody holds it, it goes on, whatever it waited for."""
+    state = _next(Event.CANCEL, task)
+    if state is TaskState.PENDING:
+        return evolve(task, state=state, cancellation=cancellation, due_at=due_at)
+    return evolve(task, state=state, cancellation=cancellation)
 
 
 def fulfilled(task: TaskRecord) -> TaskRecord:

@@ -3,7 +3,7 @@
 The syntax (fields, types, ranges) is checked by the protocol package as the request is read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from resonate_trio.protocol import (
     MAX_ID_LENGTH,
@@ -119,6 +119,12 @@ def check_suspend(request: TaskSuspend) -> None:
         if action.data.awaited in awaited:
             raise _bad(f"{where}.awaited", f"{action.data.awaited!r} is named twice")
         awaited.add(action.data.awaited)
+
+
+def check_waits_for_any(callbacks: Sequence[PromiseRegisterCallback]) -> None:
+    """Check that a task waits for more than failures: without any it would wait for ever."""
+    if all(callback.only_failure for callback in callbacks):
+        raise _bad("actions", "a task cannot wait for failures only: one needs to be without onlyFailure")
 
 
 def check_fulfill(request: TaskFulfill) -> None:

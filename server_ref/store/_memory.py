@@ -1,6 +1,9 @@
 """A store in memory: for development, for tests, and for an embedded server that nothing needs to outlive."""
 
+import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import TypeVar, final
 
 from attrs import define, field
@@ -13,7 +16,9 @@ from server_ref.machine import (
     Draft,
     Due,
     Outgoing,
+    Sweep,
     TaskRecord,
+    cancellation_due_at,
     matches,
     promise_due_at,
     schedule_due_at,
@@ -63,6 +68,7 @@ class _Records:
     tasks: dict[str, TaskRecord] = field(factory=dict, init=False)
     schedules: dict[str, Schedule] = field(factory=dict, init=False)
     callbacks: _Pairs = field(factory=_Pairs, init=False)
+    failure_callbacks: _Pairs = field(factory=_Pairs, init=False)
     told: _Pairs = field(factory=_Pairs, init=False)
     notices: _Pairs = field(factory=_Pairs, init=False)
     waiting: dict[str, Dispatch] = field(factory=dict, init=False)
@@ -70,9 +76,12 @@ class _Records:
     task_ids: SortedIds = field(factory=SortedIds, init=False)
     schedule_ids: SortedIds = field(factory=SortedIds, init=False)
     branches: dict[str, SortedIds] = field(factory=dict, init=False)
+    parents: dict[str, SortedIds] = field(factory=dict, init=False)
+    unswept: dict[str, Sweep] = field(factory=dict, init=False)
     promises_due: DueIndex = field(factory=DueIndex, init=False)
     tasks_due: DueIndex = field(factory=DueIndex, init=False)
     schedules_due: DueIndex = field(factory=DueIndex, init=False)
+    cancellations_due: DueIndex = field(factory=DueIndex, init=False)
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -92,6 +101,10 @@ class _Records:
         """Return the ids of the tasks that wait for a promise, ordered."""
         return self.callbacks.get(awaited)
 
+    def failure_awaiters(self, awaited: str) -> Collection[str]:
+        """Return the ids of the tasks that wait for a promise to fail, ordered."""
+        return self.failure_callbacks.get(awaited)
+
     def listeners(self, id: str) -> Collection[str]:
         """Return the addresses to be told when a promise settles, ordered."""
         return self.told.get(id)
@@ -100,6 +113,15 @@ class _Records:
         """Return all promises of a branch, ordered by id."""
         ids = self.branches.get(branch)
         return [] if ids is None else [self.promises[id] for id in ids.after("")]
+
+    def children(self, parent: str, after: str = "", limit: int | None = None) -> Sequence[Promise]:
+        """Return the promises that a promise has called, from after `after`, ordered by id."""
+        ids = self.parents.get(parent)
+        return [] if ids is None else [self.promises[id] for id in islice(ids.after(after), limit)]
+
+    def sweeps(self, limit: int) -> Sequence[tuple[str, Sweep]]:
+        """Return up to `limit` promises whose children are to be cancelled, the last ids first."""
+        return heapq.nlargest(limit, self.unswept.items(), key=itemgetter(0))
 
     def scan_promises(self, after: str, tags: Mapping[str, str]) -> Iterator[Promise]:
         """Yield the promises that carry all `tags`, from after `after`, ordered by id."""
@@ -122,6 +144,7 @@ class _Records:
             self.promises_due.until(now, limit),
             self.tasks_due.until(now, limit),
             self.schedules_due.until(now, limit),
+            self.cancellations_due.until(now, limit),
         )
 
     def execute(self, task_id: str) -> Dispatch | None:
@@ -147,8 +170,14 @@ class _Records:
         for id, schedule in changes.schedules.items():
             self._put_schedule(id, schedule)
         self.callbacks.apply(changes.callbacks)
+        self.failure_callbacks.apply(changes.failure_callbacks)
         self.told.apply(changes.listeners)
         self.notices.apply(changes.unblocks)
+        for id, sweep in changes.sweeps.items():
+            if sweep is None:
+                self.unswept.pop(id, None)
+            else:
+                self.unswept[id] = sweep
         apply_executes(self.waiting, changes)
 
     def _put_promise(self, promise: Promise) -> None:
@@ -157,12 +186,16 @@ class _Records:
         branch = promise.tags.get(tag.BRANCH)
         if branch is not None:
             self.branches.setdefault(branch, SortedIds()).add(promise.id)
+        parent = promise.tags.get(tag.PARENT)
+        if parent is not None:
+            self.parents.setdefault(parent, SortedIds()).add(promise.id)
         self.promises_due.set(promise.id, promise_due_at(promise))
 
     def _put_task(self, task: TaskRecord) -> None:
         self.tasks[task.id] = task
         self.task_ids.add(task.id)
         self.tasks_due.set(task.id, task_due_at(task))
+        self.cancellations_due.set(task.id, cancellation_due_at(task))
 
     def _put_schedule(self, id: str, schedule: Schedule | None) -> None:
         if schedule is None:
@@ -203,7 +236,10 @@ class MemoryStore:
     def next_due(self) -> int | None:
         """Return the earliest instant (ms) at which anything is due."""
         records = self._records
-        first = (index.first() for index in (records.promises_due, records.tasks_due, records.schedules_due))
+        if records.unswept:
+            return 0
+        indexes = (records.promises_due, records.tasks_due, records.schedules_due, records.cancellations_due)
+        first = (index.first() for index in indexes)
         return min((at for at in first if at is not None and at < NEVER), default=None)
 
     def outbox(self) -> Sequence[Outgoing]:

@@ -7,7 +7,7 @@ from typing import Final, final
 from attrs import frozen
 
 from resonate_trio.protocol import Promise, Schedule, TaskState
-from server_ref.machine import Changes, Dispatch, Due, TaskRecord
+from server_ref.machine import Changes, Dispatch, Due, Sweep, TaskRecord
 
 from ._rows import (
     PROMISE_COLUMNS,
@@ -35,22 +35,30 @@ _TASKS_DUE: Final = "SELECT due_at, id FROM tasks WHERE due_at <= ? ORDER BY due
 _SCHEDULES_DUE: Final = """
     SELECT next_run_at, id FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at LIMIT ?
 """
+_CANCELLATIONS_DUE: Final = """
+    SELECT cancel_until, id FROM tasks WHERE cancel_until <= ? ORDER BY cancel_until LIMIT ?
+"""
 _NEXT_DUE: Final = (
     "SELECT min(timeout_at) FROM promises WHERE state = 'pending'",
     "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
     "SELECT min(next_run_at) FROM schedules",
+    "SELECT min(cancel_until) FROM tasks WHERE cancel_until IS NOT NULL",
+    "SELECT 0 FROM sweeps LIMIT 1",
 )
 
 # What is left out of an update never changes.
 _PUT_PROMISE: Final = f"""
-    INSERT INTO promises ({PROMISE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO promises ({PROMISE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, settled_at = excluded.settled_at,
         value_headers = excluded.value_headers, value_data = excluded.value_data
 """
 _PUT_TASK: Final = f"""
-    INSERT INTO tasks ({TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO tasks ({TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version,
-        resumes = excluded.resumes, ttl = excluded.ttl, pid = excluded.pid, due_at = excluded.due_at
+        resumes = excluded.resumes, ttl = excluded.ttl, pid = excluded.pid, due_at = excluded.due_at,
+        cancelled_at = excluded.cancelled_at, cancel_until = excluded.cancel_until,
+        cancel_version = excluded.cancel_version, cancel_headers = excluded.cancel_headers,
+        cancel_data = excluded.cancel_data
 """
 _PUT_SCHEDULE: Final = f"""
     INSERT OR REPLACE INTO schedules ({SCHEDULE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -85,6 +93,11 @@ class SqliteView:
         statement = "SELECT awaiter FROM callbacks WHERE awaited = ? ORDER BY awaiter"
         return [awaiter for (awaiter,) in self._connection.execute(statement, (awaited,))]
 
+    def failure_awaiters(self, awaited: str) -> Collection[str]:
+        """Return the ids of the tasks that wait for a promise to fail, ordered."""
+        statement = "SELECT awaiter FROM failure_callbacks WHERE awaited = ? ORDER BY awaiter"
+        return [awaiter for (awaiter,) in self._connection.execute(statement, (awaited,))]
+
     def listeners(self, id: str) -> Collection[str]:
         """Return the addresses to be told when a promise settles, ordered."""
         statement = "SELECT address FROM listeners WHERE id = ? ORDER BY address"
@@ -94,6 +107,18 @@ class SqliteView:
         """Return all promises of a branch, ordered by id."""
         rows = self._connection.execute(f"{_PROMISE} WHERE branch = ? ORDER BY id", (branch,))
         return [promise_from(row) for row in rows]
+
+    def children(self, parent: str, after: str = "", limit: int | None = None) -> Sequence[Promise]:
+        """Return the promises that a promise has called, from after `after`, ordered by id."""
+        statement = f"{_PROMISE} WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
+        rows = self._connection.execute(statement, (parent, after, -1 if limit is None else limit))
+        return [promise_from(row) for row in rows]
+
+    def sweeps(self, limit: int) -> Sequence[tuple[str, Sweep]]:
+        """Return up to `limit` promises whose children are to be cancelled, the last ids first."""
+        statement = "SELECT id, after, cause FROM sweeps ORDER BY id DESC LIMIT ?"
+        rows = self._connection.execute(statement, (limit,))
+        return [(id, Sweep(after, cause)) for id, after, cause in rows]
 
     def scan_promises(self, after: str, tags: Mapping[str, str]) -> Iterator[Promise]:
         """Yield the promises that carry all `tags`, from after `after`, ordered by id."""
@@ -118,7 +143,7 @@ class SqliteView:
 
     def due(self, now: int, limit: int) -> Due:
         """Return what is due by `now`, at most `limit` of each kind."""
-        statements = (_PROMISES_DUE, _TASKS_DUE, _SCHEDULES_DUE)
+        statements = (_PROMISES_DUE, _TASKS_DUE, _SCHEDULES_DUE, _CANCELLATIONS_DUE)
         return Due(*(self._connection.execute(statement, (now, limit)).fetchall() for statement in statements))
 
     def execute(self, task_id: str) -> Dispatch | None:
@@ -136,8 +161,8 @@ class SqliteView:
 
 def first_due(connection: sqlite3.Connection) -> list[int]:
     """Return the earliest instant of each kind that has one."""
-    found = [connection.execute(statement).fetchone()[0] for statement in _NEXT_DUE]
-    return [instant for instant in found if instant is not None]
+    rows = [row for statement in _NEXT_DUE for row in connection.execute(statement)]
+    return [instant for (instant,) in rows if instant is not None]
 
 
 def clock_floor(connection: sqlite3.Connection) -> int:
@@ -158,8 +183,10 @@ def write(connection: sqlite3.Connection, changes: Changes, floor: int) -> None:
         else:
             connection.execute(_PUT_SCHEDULE, schedule_row(schedule))
     _write_pairs(connection, "callbacks", "awaited, awaiter", changes.callbacks)
+    _write_pairs(connection, "failure_callbacks", "awaited, awaiter", changes.failure_callbacks)
     _write_pairs(connection, "listeners", "id, address", changes.listeners)
     _write_pairs(connection, "unblocks", "id, address", changes.unblocks)
+    _write_sweeps(connection, changes.sweeps)
     connection.execute("UPDATE clock SET floor = ?", (floor,))
 
 
@@ -170,3 +197,12 @@ def _write_pairs(
     removed = [pair for pair, present in changed.items() if not present]
     connection.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES (?, ?)", added)
     connection.executemany(f"DELETE FROM {table} WHERE ({columns}) = (?, ?)", removed)
+
+
+def _write_sweeps(connection: sqlite3.Connection, sweeps: Mapping[str, Sweep | None]) -> None:
+    for id, sweep in sweeps.items():
+        if sweep is None:
+            connection.execute("DELETE FROM sweeps WHERE id = ?", (id,))
+        else:
+            statement = "INSERT OR REPLACE INTO sweeps (id, after, cause) VALUES (?, ?, ?)"
+            connection.execute(statement, (id, sweep.after, sweep.cause))

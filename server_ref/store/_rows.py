@@ -5,16 +5,19 @@ from typing import Any, Final
 import orjson
 
 from resonate_trio.protocol import EMPTY, Promise, PromiseState, Schedule, TaskState, Value, tags as tag
-from server_ref.machine import TaskRecord
+from server_ref.machine import Cancellation, TaskRecord
 
 Row = tuple[Any, ...]
 """What the driver returns: it knows no types."""
 
 PROMISE_COLUMNS: Final = (
     "id, state, timeout_at, created_at, settled_at, "
-    "param_headers, param_data, value_headers, value_data, tags, branch"
+    "param_headers, param_data, value_headers, value_data, tags, branch, parent"
 )
-TASK_COLUMNS: Final = "id, state, version, resumes, ttl, pid, due_at"
+TASK_COLUMNS: Final = (
+    "id, state, version, resumes, ttl, pid, due_at, "
+    "cancelled_at, cancel_until, cancel_version, cancel_headers, cancel_data"
+)
 SCHEDULE_COLUMNS: Final = (
     "id, cron, promise_id, promise_timeout, created_at, next_run_at, param_headers, param_data, tags, last_run_at"
 )
@@ -52,12 +55,13 @@ def promise_row(promise: Promise) -> Row:
         promise.value.data,
         _json(promise.tags),
         promise.tags.get(tag.BRANCH),
+        promise.tags.get(tag.PARENT),
     )
 
 
 def promise_from(row: Row) -> Promise:
     """Return the promise of a row."""
-    id, state, timeout_at, created_at, settled_at, param, param_data, value, value_data, tags, _ = row
+    id, state, timeout_at, created_at, settled_at, param, param_data, value, value_data, tags, _, _ = row
     return Promise(
         id,
         _PROMISE_STATES[state],
@@ -73,13 +77,24 @@ def promise_from(row: Row) -> Promise:
 def task_row(task: TaskRecord) -> Row:
     """Return a task as a row."""
     resumes = _json(task.resumes)
-    return (task.id, task.state.value, task.version, resumes, task.ttl, task.pid, task.due_at)
+    held = (task.id, task.state.value, task.version, resumes, task.ttl, task.pid, task.due_at)
+    cancellation = task.cancellation
+    if cancellation is None:
+        return (*held, None, None, None, None, None)
+    at, until, version, value = cancellation.at, cancellation.until, cancellation.version, cancellation.value
+    return (*held, at, until, version, _headers(value), value.data)
 
 
 def task_from(row: Row) -> TaskRecord:
     """Return the task of a row."""
-    id, state, version, resumes, ttl, pid, due_at = row
-    return TaskRecord(id, _TASK_STATES[state], version, tuple(orjson.loads(resumes)), ttl, pid, due_at)
+    id, state, version, resumes, ttl, pid, due_at, cancelled_at, *rest = row
+    cancellation = None if cancelled_at is None else _cancellation_from(cancelled_at, *rest)
+    resumed = tuple(orjson.loads(resumes))
+    return TaskRecord(id, _TASK_STATES[state], version, resumed, ttl, pid, due_at, cancellation)
+
+
+def _cancellation_from(at: int, until: int, version: int, headers: str | None, data: str | None) -> Cancellation:
+    return Cancellation(at, until, _value(headers, data), version)
 
 
 def schedule_row(schedule: Schedule) -> Row:

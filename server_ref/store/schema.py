@@ -63,9 +63,32 @@ _FIRST: Final = (
     "INSERT INTO clock VALUES (0)",
 )
 
-MIGRATIONS: Final = (_FIRST,)
+_CANCELLING: Final = (
+    "ALTER TABLE promises ADD COLUMN parent TEXT",
+    """UPDATE promises SET parent = json_extract(tags, '$."resonate:parent"')""",
+    "CREATE INDEX promises_parent ON promises (parent, id) WHERE parent IS NOT NULL",
+    "ALTER TABLE tasks ADD COLUMN cancelled_at INTEGER",
+    "ALTER TABLE tasks ADD COLUMN cancel_until INTEGER",
+    "ALTER TABLE tasks ADD COLUMN cancel_version INTEGER",
+    "ALTER TABLE tasks ADD COLUMN cancel_headers TEXT",
+    "ALTER TABLE tasks ADD COLUMN cancel_data TEXT",
+    "CREATE INDEX tasks_cancel_until ON tasks (cancel_until) WHERE cancel_until IS NOT NULL",
+    "CREATE TABLE sweeps (id TEXT PRIMARY KEY, after TEXT, cause TEXT) WITHOUT ROWID",
+    "CREATE TABLE failure_callbacks (awaited TEXT, awaiter TEXT, PRIMARY KEY (awaited, awaiter)) WITHOUT ROWID",
+)
 
-TABLES: Final = ("promises", "tasks", "schedules", "callbacks", "listeners", "unblocks")
+MIGRATIONS: Final = (_FIRST, _CANCELLING)
+
+TABLES: Final = (
+    "promises",
+    "tasks",
+    "schedules",
+    "callbacks",
+    "failure_callbacks",
+    "listeners",
+    "unblocks",
+    "sweeps",
+)
 """The tables that a reset empties."""
 
 

@@ -23,15 +23,28 @@ EXAMPLES = DOCS / "examples"
 PATIENCE_S = 30.0
 """How long a program, or a whole test, may take."""
 
-PRINTING = ["approval", "failures", "hello", "options", "payloads", "retries", "typed_values", "watch"]
+PRINTING = [
+    "approval",
+    "compensate",
+    "deadline",
+    "failures",
+    "hello",
+    "options",
+    "payloads",
+    "race",
+    "retries",
+    "schedules",
+    "typed_values",
+    "watch",
+]
 """Programs that run by themselves. What they print stands in a file beside them."""
-PYTEST = ["test_reminder"]
+PYTEST = ["test_deadlines", "test_reminder", "test_replays", "test_scopes", "test_transfer"]
 """Files of tests."""
 CRASHING = ["order"]
 """A program that is run again after its crash."""
 SERVICES = ["bar", "baz", "foo"]
 """Programs that run until they are ended, with a server."""
-ASKING = ["ask", "starlette_app", "worker"]
+ASKING = ["ask", "expenses", "expenses_app", "starlette_app", "worker"]
 """Programs that need a server, and some of them the services."""
 
 
@@ -170,6 +183,27 @@ async def test_web_application_starts_flows_and_waits_for_them(tmp_path: Path) -
                 assert (started.status_code, started.json()) == (202, {"id": "five"})
             assert (await browser.get("/factorials/five")).json() == {"result": 120}
             assert (await browser.get("/factorials/six")).status_code == 404
+
+
+@pytest.mark.trio
+async def test_humans_decide_in_a_web_application(tmp_path: Path) -> None:
+    """The first decision counts; a withdrawn one says why; what is not there is not found."""
+    async with open_programs(tmp_path, "expenses") as programs:
+        await programs.start("web", "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "expenses_app:app")
+        url = await programs.says("web", r"running on (http://\S+)")
+        async with httpx.AsyncClient(base_url=url) as browser:
+            assert (await browser.put("/expenses/desk", json={"amount": 120})).json() == {"id": "desk"}
+            link = await programs.says("expenses", r"^pay 120 €\? please decide at (/decisions/desk%3A1)$")
+            for approved, by in ((True, "Ann"), (False, "Ben")):
+                decided = await browser.put(link, json={"approved": approved, "by": by})
+                assert decided.json() == {"approved": True, "by": "Ann"}
+            assert (await browser.get("/expenses/desk")).json() == {"result": "120 € are paid, says Ann"}
+
+            await browser.put("/expenses/chair", json={"amount": 80})
+            link = await programs.says("expenses", r"^pay 80 €\? please decide at (/decisions/chair%3A1)$")
+            assert (await browser.delete(link)).json() == {"state": "rejected_canceled"}
+            assert (await browser.get("/expenses/chair")).json() == {"result": "withdrawn: not needed any more"}
+            assert (await browser.delete("/decisions/nothing")).status_code == 404
 
 
 @pytest.mark.trio

@@ -32,23 +32,27 @@ def test_every_error_is_on_the_page_of_errors() -> None:
     assert sorted(documented) == sorted(errors)
 
 
-@pytest.mark.parametrize("cls", ["Resonate", "Client", "Context", "Nursery", "RootHandle", "Handle", "Promises"])
+@pytest.mark.parametrize(
+    "cls", ["Resonate", "Client", "Context", "Nursery", "RootHandle", "Handle", "Promises", "Schedules"]
+)
 def test_every_method_is_documented(cls: str) -> None:
     """No public method or property of these classes is left out, except what only the runtime calls."""
     (section,) = re.findall(rf"^\.\. autoclass:: {cls}\n((?: .*\n|\n)*)", page("api"), re.MULTILINE)
     methods = {name for name in dir(getattr(resonate_trio, cls)) if not name.startswith("_")}
-    for method in methods - {"close", "is_leaf", "read"}:
+    for method in methods - {"close", "is_leaf", "poke", "read", "receive"}:
         assert re.search(rf"\b{method}\b", section), method
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_option_is_documented(command: str) -> None:
-    """The page of the command has each subcommand and each of its options."""
+    """The page of the command has each subcommand, and each of its arguments and options."""
     text = page("cli")
     assert f"## `resonate-trio {command}`" in text
     for parameter in main.commands[command].params:
-        assert isinstance(parameter, click.Option)
-        assert f"`{parameter.opts[0]}" in text
+        if isinstance(parameter, click.Argument):
+            assert f"`resonate-trio {command} {parameter.human_readable_name.upper()}`" in text
+        else:
+            assert f"`{parameter.opts[0]}" in text
 
 
 def test_every_request_state_and_tag_is_documented() -> None:

@@ -7,7 +7,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from resonate_trio import Instrument
+from resonate_trio import DivergenceError, Instrument
 from resonate_trio.cli.demo.graph import CallGraph, Tally
 from resonate_trio.cli.demo.picture import Picture, ProcessState
 from resonate_trio.cli.demo.processes import ProcessFailedError, run_child
@@ -25,6 +25,16 @@ def test_every_hook_of_an_instrument_is_written_and_read(capsys: pytest.CaptureF
     graph = CallGraph()
     assert perform(capsys.readouterr().out, graph.observer("foo/1"))
     assert [child.name for child in graph.children("root")] == ["reserve"]
+
+
+def test_halted_task_is_told_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for and what is stored come through, and the run in the graph is cut."""
+    graph = CallGraph()
+    graph.observer("foo/1").task_started("root", "flow")
+    EventWriter().task_halted("root", DivergenceError("root:1", asked="a timer", stored="a promise"))
+    assert perform(line := capsys.readouterr().out, graph.observer("foo/1"))
+    assert "a timer" in line
+    assert graph.invocation("root").cut_off == 1
 
 
 def test_readiness_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:

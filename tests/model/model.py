@@ -13,6 +13,9 @@ Where the page is silent, the model has what was agreed on once the two were com
 - A template of a schedule must not contain `:`, since the promises made from it are origins, and its tags no
   delay, since that is an instant (400).
 - A promise without a branch tag is its own branch.
+- A holder that suspends, and took the task before it was to be cancelled, is not taken to know that, unless it
+  says so: the task is due at once.
+- What is below two promises whose time is over has the value of the request that is nearer, or of its own.
 - A delay holds whatever happens to the task: what is due now is due at the delay if that is later.
 """
 
@@ -21,7 +24,7 @@ from typing import Final
 
 from . import cron
 from .shapes import VERSION, Refused, Wire, check, is_address, refuse_if
-from .world import World, has_task, is_external, origin_of, plain_value
+from .world import World, cancelled_at, has_task, is_external, origin_of, plain_value
 
 DEFAULT_LIMIT: Final = 100
 DEFAULT_SCHEDULE_LIMIT: Final = 10
@@ -36,7 +39,7 @@ def shown(task: Wire) -> Wire:
     """Return a task as it travels."""
     wire = {"id": task["id"], "state": task["state"], "version": task["version"]}
     held = {name: task[name] for name in ("ttl", "pid") if task[name] is not None}
-    return {**wire, "resumes": len(task["resumes"]), **held}
+    return {**wire, "resumes": len(task["resumes"]), **held, **cancelled_at(task)}
 
 
 class Model:
@@ -84,6 +87,14 @@ class Model:
             self.world.settle(id, {**self.world.promises[id], **outcome}, now)
         return 200, {"promise": self.world.seen(id, now)}
 
+    def promise_cancel(self, data: Wire, now: int) -> Answer:
+        """Ask that a promise be cancelled."""
+        id = data["id"]
+        refuse_if(id not in self.world.promises, 404)
+        if self.world.is_pending(id, now):
+            self.world.cancel(id, data["budget"], plain_value(data.get("value")), now)
+        return 200, {"promise": self.world.seen(id, now)}
+
     def promise_register_callback(self, data: Wire, now: int) -> Answer:
         """Have a task woken when a promise settles."""
         awaited, awaiter = data["awaited"], data["awaiter"]
@@ -91,8 +102,14 @@ class Model:
         refuse_if(awaiter not in self.world.promises, 422)
         self.check_awaiting(awaited, awaiter)
         if self.world.is_pending(awaited, now) and self.world.is_pending(awaiter, now):
-            self.world.callbacks.add((awaited, awaiter))
+            self.remember(data)
         return 200, {"promise": self.world.seen(awaited, now)}
+
+    def remember(self, data: Wire) -> None:
+        """Have a task woken by a promise, or only if that fails."""
+        world = self.world
+        callbacks = world.failure_callbacks if data.get("onlyFailure") else world.callbacks
+        callbacks.add((data["awaited"], data["awaiter"]))
 
     def check_awaiting(self, awaited: str, awaiter: str) -> None:
         """Refuse a callback between promises that both exist, but may not be joined."""
@@ -166,44 +183,61 @@ class Model:
         task = self.task_seen(id, now)
         refuse_if(task["state"] != "pending" or task["version"] != data["version"], 409)
         self.world.acquire(id, data["pid"], data["ttl"], now)
-        return 200, self.acquired(id, now)
+        answer = self.acquired(id, now)
+        return 200, answer | {"preload": []} if data.get("preload") is False else answer
 
     def acquired(self, id: str, now: int) -> Wire:
         """Return what a worker needs to start."""
         return {
             "task": shown(self.task_seen(id, now)),
             "promise": self.world.seen(id, now),
-            "preload": self.world.preload(id, now),
+            "preload": self.world.preload_taken(id, now),
         }
 
     def task_fence(self, data: Wire, now: int) -> Answer:
         """Perform a request if the task is held."""
         self.check_held(data, now)
+        told = cancelled_at(self.world.tasks[data["id"]])
         inner = self.perform(data["action"], now)
-        return 200, {"action": inner, "preload": self.world.preload(data["id"], now)}
+        return 200, {"action": inner, "preload": self.world.preload(data["id"], now), **told}
 
     def task_heartbeat(self, data: Wire, now: int) -> Answer:
         """Extend the leases of the tasks that a worker holds."""
+        lost, cancelled = [], []
         for ref in data["tasks"]:
-            if self.world.holds(ref["id"], ref["version"], now):
-                task = self.world.tasks[ref["id"]]
-                if task["pid"] == data["pid"]:
-                    self.world.extend(ref["id"], now)
-        return 200, {}
+            id = ref["id"]
+            if not self.world.holds(id, ref["version"], now) or self.world.tasks[id]["pid"] != data["pid"]:
+                lost.append(id)
+                continue
+            self.world.extend(id, now)
+            if cancel := self.world.tasks[id]["cancel"]:
+                cancelled.append({"id": id, "at": cancel["at"]})
+        return 200, {**({"lost": lost} if lost else {}), **({"cancelled": cancelled} if cancelled else {})}
 
     def task_suspend(self, data: Wire, now: int) -> Answer:
         """Give a task back until something settles, or say that something has."""
-        id, awaited = data["id"], [action["data"]["awaited"] for action in data["actions"]]
+        id, actions = data["id"], [action["data"] for action in data["actions"]]
         self.check_held(data, now)
-        for other in awaited:
-            refuse_if(other not in self.world.promises, 422)
-            self.check_awaiting(other, id)
-        if not all(self.world.is_pending(other, now) for other in awaited):
+        told = cancelled_at(self.world.tasks[id])
+        for action in actions:
+            refuse_if(action["awaited"] not in self.world.promises, 422)
+            self.check_awaiting(action["awaited"], id)
+        if any(self.is_news(action, now) for action in actions):
             self.world.tasks[id]["resumes"] = []
-            return 300, {"preload": self.world.preload(id, now)}
-        self.world.callbacks |= {(other, id) for other in awaited}
+            return 300, {"preload": self.world.preload(id, now), **told}
+        for action in actions:
+            if self.world.is_pending(action["awaited"], now):
+                self.remember(action)
         self.world.change(id, "suspended", resumes=[])
-        return 200, {}
+        task = self.world.tasks[id]
+        if task["cancel"] and task["cancel"]["version"] == task["version"] and not data.get("knowsCancelled"):
+            self.world.offer(id, now)
+        return 200, told
+
+    def is_news(self, action: Wire, now: int) -> bool:
+        """Tell whether what is awaited has come to something that the task wants to know."""
+        state = self.world.seen(action["awaited"], now)["state"]
+        return bool(state != "pending" and not (action.get("onlyFailure") and state == "resolved"))
 
     def task_fulfill(self, data: Wire, now: int) -> Answer:
         """Settle the promise of a task that is held."""
@@ -306,7 +340,8 @@ class Model:
                 {"id": p["id"], "timeout": p["timeoutAt"]} for p in promises if p["state"] == "pending"
             ],
             "callbacks": [
-                {"awaiter": awaiter, "awaited": awaited} for awaited, awaiter in sorted(world.callbacks)
+                {"awaiter": awaiter, "awaited": awaited}
+                for awaited, awaiter in sorted(world.callbacks | world.failure_callbacks)
             ],
             "listeners": [{"id": id, "address": address} for id, address in sorted(world.listeners)],
             "tasks": [shown(task) for task in tasks],

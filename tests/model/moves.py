@@ -148,13 +148,36 @@ class Moves:
 
     def settle_what_is_awaited(self, position: int, state: str) -> None:
         """Settle a promise that a task waits for."""
-        awaited = sorted({awaited for awaited, _ in self.world.callbacks})
+        callbacks = self.world.callbacks | self.world.failure_callbacks
+        awaited = sorted({awaited for awaited, _ in callbacks})
         self.step("promise.settle", {"id": self._pick(position, awaited), "state": state})
 
-    def promise_register_callback(self, position: int, awaited: int) -> None:
+    def promise_cancel(self, position: int, budget: int, value: Wire | None) -> None:
+        """Ask that a promise be cancelled."""
+        self.step("promise.cancel", {"id": self.promise(position), "budget": budget, "value": value})
+
+    def task_cancel(self, position: int, budget: int, value: Wire | None) -> None:
+        """Ask that a promise with a task be cancelled."""
+        id = self.aim(position, "acquired", "suspended", "halted", "pending")
+        self.step("promise.cancel", {"id": id, "budget": budget, "value": value})
+
+    def family(self, position: int, member: int, others: int, budget: int) -> None:
+        """Create a root and what lies below it, and ask that two of them be cancelled."""
+        root = some.ROOTS[position % len(some.ROOTS)]
+        for end, parent, tags in some.FAMILY:
+            kind = tags if tags == some.LOCAL else some.TARGET | tags
+            data = self.new_promise(root + end, 90_000, kind | {"resonate:parent": root + parent}, {})
+            self.step("promise.create", data)
+        for index, after in ((member, budget), (others, 500)):
+            id = root + some.FAMILY[index % len(some.FAMILY)][0]
+            self.step("promise.cancel", {"id": id, "budget": after, "value": {"data": str(index)}})
+        self.step("promise.cancel", {"id": root, "budget": budget})
+
+    def promise_register_callback(self, position: int, awaited: int, only_failure: bool) -> None:
         """Have a task woken by a promise that it may wait for."""
         awaiter = self.aim(position, "pending", "acquired", "suspended", "halted")
-        data = {"awaited": self.awaitable(awaited, awaiter), "awaiter": awaiter}
+        failure = {"onlyFailure": True} if only_failure else {}
+        data = {"awaited": self.awaitable(awaited, awaiter), "awaiter": awaiter, **failure}
         self.step("promise.register_callback", data)
 
     def promise_register_any_callback(self, awaiter: int, awaited: int) -> None:
@@ -181,9 +204,10 @@ class Moves:
         action = nested("promise.create", self.new_promise(id, deadline, kind | lineage, {}))
         self.step("task.create", {"pid": pid, "ttl": ttl, "action": action})
 
-    def task_acquire(self, position: int, offset: int, pid: str, ttl: int) -> None:
+    def task_acquire(self, position: int, offset: int, pid: str, ttl: int, preload: bool = True) -> None:
         """Take a task."""
-        self.step("task.acquire", {**self.held(position, offset, "pending"), "pid": pid, "ttl": ttl})
+        lean = {} if preload else {"preload": False}
+        self.step("task.acquire", {**self.held(position, offset, "pending"), "pid": pid, "ttl": ttl, **lean})
 
     def task_fence_create(
         self, position: int, offset: int, id: str, deadline: int, kind: Wire, lineage: Wire
@@ -197,22 +221,34 @@ class Moves:
         action = nested("promise.settle", {"id": self.promise(settled), "state": state, "value": {}})
         self.step("task.fence", {**self.held(position, offset, "acquired"), "action": action})
 
+    def task_fence_cancel(self, position: int, offset: int, cancelled: int, budget: int) -> None:
+        """Ask that a promise be cancelled while a task is held."""
+        action = nested("promise.cancel", {"id": self.promise(cancelled), "budget": budget, "value": {}})
+        self.step("task.fence", {**self.held(position, offset, "acquired"), "action": action})
+
     def task_heartbeat(self, position: int, offset: int, other: int, pid: str) -> None:
         """Extend two leases."""
         tasks = [self.held(position, offset, "acquired"), self.held(other, 0, "acquired")]
         self.step("task.heartbeat", {"pid": pid, "tasks": tasks})
 
-    def suspend(self, held: Wire, *awaited: str) -> None:
-        """Give a task back until something settles."""
-        actions = [
-            nested("promise.register_callback", {"awaited": other, "awaiter": held["id"]}) for other in awaited
-        ]
-        self.step("task.suspend", {**held, "actions": actions})
+    def suspend(self, held: Wire, *awaited: str, failures: int = 0, knows: bool = False) -> None:
+        """Give a task back until something settles, or until one of the first few fails."""
+        callbacks: list[Wire] = [{"awaited": other, "awaiter": held["id"]} for other in awaited]
+        for callback in callbacks[:failures]:
+            callback["onlyFailure"] = True
+        actions = [nested("promise.register_callback", callback) for callback in callbacks]
+        knowing = {"knowsCancelled": True} if knows else {}
+        self.step("task.suspend", {**held, "actions": actions, **knowing})
 
-    def task_suspend(self, position: int, offset: int, awaited: int) -> None:
+    def task_suspend(self, position: int, offset: int, awaited: int, knows: bool = False) -> None:
         """Wait for a promise that may be waited for."""
         held = self.held(position, offset, "acquired")
-        self.suspend(held, self.awaitable(awaited, held["id"]))
+        self.suspend(held, self.awaitable(awaited, held["id"]), knows=knows)
+
+    def task_suspend_on_failure(self, position: int, awaited: int, other: int, failures: int) -> None:
+        """Wait for the failure of promises, and for another one."""
+        held = self.held(position, 0, "acquired")
+        self.suspend(held, self.awaitable(awaited, held["id"]), self.promise(other), failures=failures)
 
     def acquire_and_suspend(self, position: int, awaited: int) -> None:
         """Take a task, and give it back at once until something settles: it is then where much can go wrong."""

@@ -96,6 +96,11 @@ def or_absent(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
+def is_flag(value: Any) -> bool:
+    """Tell whether it is a boolean."""
+    return type(value) is bool
+
+
 IS_MILLIS: Final = is_between(0, MAX)
 IS_TTL: Final = is_between(1, MAX)
 _PAGE: Final[Mapping[str, Check]] = {
@@ -107,22 +112,30 @@ FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
     "promise.get": {"id": is_id},
     "promise.create": {"id": is_id, "timeoutAt": IS_MILLIS, "param": is_value, "tags": is_tags},
     "promise.settle": {"id": is_id, "state": is_one_of(*FINAL_BY_CLIENT), "value": is_value},
-    "promise.register_callback": {"awaited": is_id, "awaiter": is_id},
+    "promise.cancel": {"id": is_id, "budget": IS_TTL, "value": is_value},
+    "promise.register_callback": {"awaited": is_id, "awaiter": is_id, "onlyFailure": or_absent(is_flag)},
     "promise.register_listener": {"awaited": is_id, "address": is_text},
     "promise.search": {"state": or_absent(is_one_of(*PROMISE_STATES)), "tags": or_absent(is_tags), **_PAGE},
     "task.get": {"id": is_id},
     "task.create": {"pid": is_text, "ttl": IS_TTL, "action": is_envelope_of("promise.create")},
-    "task.acquire": {"id": is_id, "version": IS_MILLIS, "pid": is_text, "ttl": IS_TTL},
+    "task.acquire": {
+        "id": is_id,
+        "version": IS_MILLIS,
+        "pid": is_text,
+        "ttl": IS_TTL,
+        "preload": or_absent(is_flag),
+    },
     "task.fence": {
         "id": is_id,
         "version": IS_MILLIS,
-        "action": is_envelope_of("promise.create", "promise.settle"),
+        "action": is_envelope_of("promise.create", "promise.settle", "promise.cancel"),
     },
     "task.heartbeat": {"pid": is_text, "tasks": is_list_of(is_task_ref)},
     "task.suspend": {
         "id": is_id,
         "version": IS_MILLIS,
         "actions": is_list_of(is_envelope_of("promise.register_callback")),
+        "knowsCancelled": or_absent(is_flag),
     },
     "task.fulfill": {"id": is_id, "version": IS_MILLIS, "action": is_envelope_of("promise.settle")},
     "task.release": {"id": is_id, "version": IS_MILLIS},
@@ -216,6 +229,7 @@ def _check_suspend(data: Wire) -> None:
     awaited = [action["awaited"] for action in actions]
     refuse_if(not actions or data["id"] in awaited or len(set(awaited)) < len(awaited), 400)
     refuse_if(any(action["awaiter"] != data["id"] for action in actions), 400)
+    refuse_if(all(action.get("onlyFailure") for action in actions), 400)
 
 
 def _check_schedule(data: Wire) -> None:

@@ -23,6 +23,19 @@ START: Final = 1_000_000
 DELAYED: Final[Wire] = TARGET | {"resonate:delay": str(START + 3_000)}
 TIMER: Final[Wire] = {"resonate:timer": "true"}
 LOCAL: Final[Wire] = {"resonate:scope": "local"}
+FAMILY: Final[tuple[tuple[str, str, Wire], ...]] = (
+    ("", "", {}),
+    (":1", "", {}),
+    (":1.1", ":1", LOCAL),
+    (":1.1.1", ":1.1", {}),
+    (":2", "", {"resonate:detached": "true"}),
+    (":2.1", ":2", {}),
+    (":d1f", "", {}),
+    (":d1f.1", ":d1f", {}),
+    (":d1f.d2", ":d1f", {"resonate:detached": "false"}),
+)
+"""A root and what lies below it: the end of the id, that of the parent, and tags."""
+ROOTS: Final = ("f", "g")
 KINDS_OF_PROMISE: Final[tuple[Wire, ...]] = (
     {},
     TARGET,
@@ -49,6 +62,8 @@ LINEAGES: Final[tuple[Wire, ...]] = (
     {"resonate:origin": "b"},
     {"resonate:origin": "a:1"},
     {"resonate:branch": ""},
+    {"resonate:parent": "a"},
+    {"resonate:parent": "b", "resonate:detached": "true"},
 )
 
 ids = st.sampled_from(IDS)
@@ -66,6 +81,7 @@ lineages = st.sampled_from(LINEAGES)
 values = st.sampled_from(({}, None, {"data": "d"}, {"headers": {"h": "v"}}, {"headers": {}, "data": ""}))
 outcomes = st.sampled_from(("resolved", "rejected", "rejected_canceled"))
 addresses = st.sampled_from((GROUP, "poll://uni@g/p", "http://h", "poll://any@", "nowhere", "poll://uni@g"))
+budgets = st.sampled_from((1, 500, 2_000, 2_000, 30_000, MAX))
 nudges = st.sampled_from((-1, 0, 0, 1))
 
 first_promises = st.lists(
@@ -110,6 +126,9 @@ promise_timeouts = st.sampled_from((0, 1, 5_000, 200_000, MAX))
 other_versions = st.sampled_from(("", "2025-01-01"))
 debug_kinds = st.sampled_from(("debug.start", "debug.stop", "debug.snap", "debug.tick", "debug.reset"))
 mostly = st.sampled_from((True, True, False))
+rarely = st.sampled_from((False, False, True))
+failures = st.sampled_from((1, 1, 1, 2))
+"""Of how many promises, of two, only the failure is waited for."""
 
 # --- Broken requests ------------------------------------------------------------------------------
 
@@ -126,6 +145,7 @@ WHOLE: Final[tuple[tuple[str, Wire], ...]] = (
     ("promise.get", {"id": "b"}),
     ("promise.create", _CREATE),
     ("promise.settle", _SETTLE),
+    ("promise.cancel", {"id": "b", "budget": 500, "value": {}}),
     ("promise.register_callback", {"awaited": "a", "awaiter": "b"}),
     ("promise.register_listener", {"awaited": "a", "address": GROUP}),
     ("promise.search", {"state": "pending", "tags": TARGET, **_PAGE}),

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from attrs import evolve
 
-from resonate_trio.protocol import Promise, TaskRef, TaskState
+from resonate_trio.protocol import EMPTY, Promise, TaskRef, TaskState, tags
 from server_ref.machine import (
+    Cancellation,
     Draft,
     TaskRecord,
     View,
     _background,
+    _cancel,
     _effects,
     _projection,
     _search,
@@ -21,7 +23,7 @@ from server_ref.machine import (
 from .play import play
 from .side_by_side import DifferenceError, Servers, open_servers
 
-STEPS = 8_000
+STEPS = 16_000
 """How many steps are tried at most: a mutant that survives them fails the test."""
 
 Patch = pytest.MonkeyPatch
@@ -95,7 +97,7 @@ def retries_are_early(patch: Patch) -> None:
 
 def releasing_forgets_the_delay(patch: Patch) -> None:
     """A task is dispatched before its delay is over."""
-    patch.setattr(_tasks, "earliest_dispatch", lambda _promise, now: now)
+    patch.setattr(_tasks, "earliest_dispatch", lambda _task, _promise, now: now)
 
 
 def waking_is_for_the_suspended(patch: Patch) -> None:
@@ -112,14 +114,70 @@ def anyone_extends_a_lease(patch: Patch) -> None:
     """A heartbeat counts, whoever sends it."""
     extend = _tasks._extend
 
-    def mutant(ref: TaskRef, _pid: str, now: int, draft: Draft) -> None:
+    def mutant(ref: TaskRef, _pid: str, now: int, draft: Draft) -> TaskRecord | None:
         task = draft.task(ref.id)
-        extend(ref, (task and task.pid) or "", now, draft)
+        return extend(ref, (task and task.pid) or "", now, draft)
 
     patch.setattr(_tasks, "_extend", mutant)
 
 
+def cancelling_is_in_no_hurry(patch: Patch) -> None:
+    """A task that is to be cancelled is dispatched when it would have been anyway."""
+    cancelled = _transitions.cancelled
+
+    def mutant(task: TaskRecord, cancellation: Cancellation, *, due_at: int) -> TaskRecord:
+        return cancelled(task, cancellation, due_at=task.due_at or due_at)
+
+    patch.setattr(_cancel, "cancelled", mutant)
+
+
+def suspending_misses_a_cancellation(patch: Patch) -> None:
+    """A task sleeps, though its holder has never heard that it is to be cancelled."""
+    patch.setattr(_tasks, "_suspended", lambda task, _request, _now: _transitions.suspended(task))
+
+
+def suspending_forgets_a_cancellation(patch: Patch) -> None:
+    """A task that waits is no longer to be cancelled."""
+    suspended = _transitions.suspended
+    patch.setattr(_transitions, "suspended", lambda task: evolve(suspended(task), cancellation=None))
+
+
+def the_detached_are_cancelled(patch: Patch) -> None:
+    """What nobody waits for ends with its caller."""
+    patch.setattr(tags, "is_detached", lambda _id, _tags: False)
+
+
+def what_lies_deeper_stays(patch: Patch) -> None:
+    """The children of what is cancelled by the server end, their children do not."""
+
+    def sweep(now: int, draft: Draft, limit: int) -> bool:
+        for id, state in draft.sweeps(limit):
+            for child in draft.children(id):
+                _cancel._end(_projection.project(child, now), state.cause, now, draft)
+            draft.remove_sweep(id)
+        return True
+
+    patch.setattr(_background, "sweep", sweep)
+
+
+def who_asked_is_forgotten(patch: Patch) -> None:
+    """A cancelled promise does not say why."""
+    patch.setattr(_effects, "asked_with", lambda *_: EMPTY)
+
+
+def success_wakes_who_waits_for_failure(patch: Patch) -> None:
+    """A fan-out of n is woken n times."""
+    patch.setattr(Draft, "add_failure_callback", Draft.add_callback)
+
+
 MUTANTS = [
+    cancelling_is_in_no_hurry,
+    suspending_misses_a_cancellation,
+    suspending_forgets_a_cancellation,
+    the_detached_are_cancelled,
+    what_lies_deeper_stays,
+    who_asked_is_forgotten,
+    success_wakes_who_waits_for_failure,
     acquiring_keeps_the_version,
     settling_forgets_awaiters,
     settling_forgets_listeners,

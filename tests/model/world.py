@@ -38,12 +38,25 @@ def is_external(tags: Wire) -> bool:
     )
 
 
+def is_detached(promise: Wire) -> bool:
+    """Tell whether no cancellation of its caller reaches a promise."""
+    if "resonate:detached" in promise["tags"]:
+        return bool(promise["tags"]["resonate:detached"] == "true")
+    rest: str = promise["id"][len(origin_of(promise)) :]
+    return rest[:2] in {":d", ".d"} and bool(rest[2:]) and set(rest[2:]) <= set("0123456789abcdef")
+
+
 def origin_of(promise: Wire) -> str:
     """Return the root of the call graph that a promise belongs to."""
     id: str = promise["id"]
     if "resonate:origin" in promise["tags"]:
         return str(promise["tags"]["resonate:origin"])
     return id.split(":")[0] if ":" in id else id.split(".", maxsplit=1)[0]
+
+
+def cancelled_at(task: Wire) -> Wire:
+    """Return since when a task is to be cancelled, as it is shown."""
+    return {"cancelledAt": task["cancel"]["at"]} if task["cancel"] else {}
 
 
 class World:
@@ -59,8 +72,10 @@ class World:
         self.tasks: dict[str, Wire] = {}
         self.schedules: dict[str, Wire] = {}
         self.callbacks: set[tuple[str, str]] = set()  # awaited, awaiter
+        self.failure_callbacks: set[tuple[str, str]] = set()  # awaited, awaiter
         self.listeners: set[tuple[str, str]] = set()  # promise, address
         self.executes: dict[str, int] = {}  # task, version
+        self.executes_cancelled: dict[str, Wire] = {}  # task, what its message says of that
         self.unblocks: dict[tuple[str, str], Wire] = {}  # promise, address
 
     # --- As it is seen ----------------------------------------------------------------------------
@@ -99,6 +114,16 @@ class World:
             if other != id and self.promises[other]["tags"].get("resonate:branch") == branch
         ]
 
+    def preload_taken(self, id: str, now: int) -> list[Wire]:
+        """Return what comes along with a task that is taken: the branch, and the others that it has called."""
+        children = [self.seen(other, now) for other in self.children(id) if other != id]
+        found = {promise["id"]: promise for promise in (*self.preload(id, now), *children)}
+        return [found[other] for other in sorted(found)]
+
+    def children(self, id: str) -> list[str]:
+        """Return all that a promise has called."""
+        return sorted(other for other, p in self.promises.items() if p["tags"].get("resonate:parent") == id)
+
     def seen(self, id: str, now: int) -> Wire:
         """Return a promise that is known to exist."""
         promise = self.promise_at(id, now)
@@ -129,12 +154,20 @@ class World:
 
     def settle(self, id: str, promise: Wire, now: int) -> None:
         """Store the outcome of a promise, then wake who waits for it."""
+        asked = self.tasks[id]["cancel"] if id in self.tasks else None
+        if promise["state"] == "rejected_canceled" and promise["value"] == EMPTY and asked:
+            promise = {**promise, "value": asked["value"]}
         self.promises[id] = promise
         self.fulfil(id)
         for awaited, awaiter in sorted(self.callbacks):
             if awaited == id:
                 self.callbacks.remove((awaited, awaiter))
                 self.wake(awaiter, awaited, now)
+        for awaited, awaiter in sorted(self.failure_callbacks):
+            if awaited == id:
+                self.failure_callbacks.remove((awaited, awaiter))
+                if promise["state"] != "resolved":
+                    self.wake(awaiter, awaited, now)
         for awaited, address in sorted(self.listeners):
             if awaited == id:
                 self.listeners.remove((awaited, address))
@@ -144,7 +177,7 @@ class World:
 
     def new_task(self, id: str, state: str) -> Wire:
         """Return a task that nobody has acquired yet."""
-        nobody: dict[str, Any] = {"pid": None, "ttl": None, "due": None, "lease": None}
+        nobody: dict[str, Any] = {"pid": None, "ttl": None, "due": None, "lease": None, "cancel": None}
         return {"id": id, "state": state, "version": 0, "resumes": [], **nobody}
 
     def change(self, id: str, state: str, **fields: Any) -> None:
@@ -153,7 +186,9 @@ class World:
         self.tasks[id] |= {"state": state, "pid": None, "ttl": None, "due": None, "lease": None, **fields}
 
     def earliest_dispatch(self, id: str, now: int) -> int:
-        """Return when a task that is due now is dispatched: not before its delay."""
+        """Return when a task that is due now is dispatched: not before its delay, unless it is to be cancelled."""
+        if self.tasks[id]["cancel"]:
+            return now
         return max(now, delay_of(self.promises[id]["tags"]) or 0)
 
     def offer(self, id: str, now: int, **fields: Any) -> None:
@@ -163,7 +198,7 @@ class World:
     def fulfil(self, id: str) -> None:
         """Be done with the task of a promise that is settled, if it has one."""
         if id in self.tasks:
-            self.change(id, "fulfilled", resumes=[])
+            self.change(id, "fulfilled", resumes=[], cancel=None)
 
     def acquire(self, id: str, pid: str, ttl: int, now: int) -> None:
         """Give a task to a worker."""
@@ -184,6 +219,46 @@ class World:
         elif awaited not in task["resumes"]:
             task["resumes"].append(awaited)
 
+    # --- Cancelling -------------------------------------------------------------------------------
+
+    def end_as_cancelled(self, id: str, value: Wire, now: int) -> None:
+        """Settle a promise as cancelled."""
+        outcome = {"state": "rejected_canceled", "value": value, "settledAt": now}
+        self.settle(id, {**self.promises[id], **outcome}, now)
+
+    def cancel(self, id: str, budget: int, value: Wire, now: int) -> None:
+        """Ask that a pending promise be cancelled."""
+        if id not in self.tasks:
+            self.end_as_cancelled(id, value, now)
+            return
+        task = self.tasks[id]
+        if task["cancel"]:
+            return
+        task["cancel"] = {"at": now, "until": min(now + budget, MAX), "value": value, "version": task["version"]}
+        if task["state"] == "pending":
+            task["due"] = now
+        elif task["state"] != "acquired":
+            self.offer(id, now)
+
+    def end_cancelled(self, now: int) -> None:
+        """Settle what was to be cancelled by now, and then all that is pending below."""
+        asked = {id: task["cancel"] for id, task in self.tasks.items() if task["cancel"]}
+        over = [id for id, cancel in asked.items() if cancel["until"] <= now and self.is_pending(id, now)]
+        for id in over:
+            self.end_as_cancelled(id, asked[id]["value"], now)
+        for id in sorted(over, reverse=True):
+            self.end_below(id, asked[id]["value"], now)
+
+    def end_below(self, id: str, value: Wire, now: int) -> None:
+        """Settle what is pending below a promise, but for what is detached."""
+        for child in self.children(id):
+            if child == id or is_detached(self.promises[child]):
+                continue
+            if self.is_pending(child, now):
+                own = self.tasks[child]["cancel"] if child in self.tasks else None
+                self.end_as_cancelled(child, (own and own["value"]) or value, now)
+            self.end_below(child, value, now)
+
     # --- What is due ------------------------------------------------------------------------------
 
     def tick(self, now: int) -> None:
@@ -193,12 +268,14 @@ class World:
         for id in sorted(self.promises):
             if self.promises[id]["state"] == "pending" and not self.is_pending(id, now):
                 self.settle(id, self.seen(id, now), now)
+        self.end_cancelled(now)
         for id, task in sorted(self.tasks.items()):
             if task["state"] == "acquired" and task["lease"] <= now:
                 self.offer(id, now)
         for id, task in sorted(self.tasks.items()):
             if task["state"] == "pending" and task["due"] <= now:
                 self.executes[id] = task["version"]
+                self.executes_cancelled[id] = cancelled_at(task)
                 task["due"] = min(now + self.retry_interval_ms, MAX)
 
     def run_schedule(self, id: str, now: int) -> None:
@@ -228,7 +305,7 @@ class World:
                 "message": {
                     "kind": "execute",
                     "head": {"serverUrl": ""},
-                    "data": {"task": {"id": id, "version": version}},
+                    "data": {"task": {"id": id, "version": version, **self.executes_cancelled[id]}},
                 },
             }
             for id, version in sorted(self.executes.items())
@@ -250,5 +327,6 @@ class World:
         """Return every instant at which something is due."""
         deadlines = [p["timeoutAt"] for p in self.promises.values() if p["state"] == "pending"]
         tasks = [task[name] for task in self.tasks.values() for name in ("due", "lease")]
+        ends = [task["cancel"]["until"] for task in self.tasks.values() if task["cancel"]]
         runs = [schedule["nextRunAt"] for schedule in self.schedules.values()]
-        return sorted({instant for instant in (*deadlines, *tasks, *runs) if instant is not None})
+        return sorted({instant for instant in (*deadlines, *tasks, *ends, *runs) if instant is not None})

@@ -10,7 +10,10 @@ from resonate_trio.protocol import (
     MAX_MILLIS,
     REQUESTS,
     Acquired,
+    Beaten,
     Callback,
+    Cancel,
+    CancelledTask,
     DebugSnap,
     DebugTick,
     Empty,
@@ -19,8 +22,10 @@ from resonate_trio.protocol import (
     Fenced,
     Head,
     Listener,
+    Message,
     OutgoingMessage,
     Promise,
+    PromiseCancel,
     PromiseCreate,
     PromiseGet,
     PromisePage,
@@ -87,6 +92,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "promise.get": {"id": "a"},
     "promise.create": CREATE,
     "promise.settle": SETTLE,
+    "promise.cancel": {"id": "a", "budget": 1},
     "promise.register_callback": CALLBACK,
     "promise.register_listener": {"awaited": "a", "address": "x"},
     "promise.search": {},
@@ -94,6 +100,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "task.create": {"pid": "p", "ttl": 1, "action": wire("promise.create", CREATE)},
     "task.acquire": {**VERSIONED, "pid": "p", "ttl": 1},
     "task.fence": {**VERSIONED, "action": wire("promise.settle", SETTLE)},
+    "batch": {"requests": [wire("promise.get", {"id": "a"})]},
     "task.heartbeat": {"pid": "p", "tasks": [VERSIONED]},
     "task.suspend": {**VERSIONED, "actions": [wire("promise.register_callback", CALLBACK)]},
     "task.fulfill": {**VERSIONED, "action": wire("promise.settle", SETTLE)},
@@ -182,6 +189,34 @@ def test_a_fence_says_only_on_request_that_it_wants_no_preload() -> None:
     assert orjson.loads(encode_request(Envelope(Head("c"), lean)))["data"]["preload"] is False
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "default"),
+    [
+        ("promise.register_callback", "onlyFailure", False),
+        ("task.suspend", "knowsCancelled", False),
+        ("task.acquire", "preload", True),
+    ],
+)
+def test_what_is_ours_is_left_out_where_it_says_nothing(kind: str, name: str, default: bool) -> None:
+    """So that other servers never meet it."""
+    plain = read(kind, MINIMAL[kind])
+    asking = read(kind, {**MINIMAL[kind], name: not default})
+    assert plain == read(kind, {**MINIMAL[kind], name: default})
+    assert name not in orjson.loads(encode_request(Envelope(Head("c"), plain)))["data"]
+    assert orjson.loads(encode_request(Envelope(Head("c"), asking)))["data"][name] is not default
+
+
+def test_a_cancellation_is_read_with_who_asked_and_why() -> None:
+    """Its budget is a duration that is not nothing, and it fits into a fence."""
+    cancel = PromiseCancel("a", 5, Value(None, "why"))
+    data = {"id": "a", "budget": 5, "value": {"data": "why"}}
+    assert read("promise.cancel", data) == cancel
+    fence = read("task.fence", {**VERSIONED, "action": wire("promise.cancel", data)})
+    assert isinstance(fence, TaskFence)
+    assert fence.action.data == cancel
+    assert "data.budget" in refused(wire("promise.cancel", {"id": "a", "budget": 0})).message
+
+
 def test_the_largest_numbers_are_read() -> None:
     """Instants, durations and versions go up to 2^63 − 1."""
     data = {"id": "a", "version": MAX_MILLIS, "pid": "p", "ttl": MAX_MILLIS}
@@ -205,7 +240,7 @@ def test_a_missing_field_is_named(kind: str, field: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [(kind, field) for kind, data in MINIMAL.items() for field in data],
+    [(kind, field) for kind, data in MINIMAL.items() for field in data if kind != "batch"],
 )
 @pytest.mark.parametrize("value", [None, True, 1.5, [[]], {"": 1}])
 def test_a_field_of_the_wrong_type_is_named(kind: str, field: str, value: object) -> None:
@@ -339,7 +374,11 @@ SNAPSHOT = Snapshot(
         ("task.fence", 200, Fenced(Reply("promise.settle", ReplyHead("inner", 404), "unknown"), [])),
         ("task.suspend", 200, Suspended()),
         ("task.suspend", 300, Suspended([PROMISE])),
-        ("task.heartbeat", 200, Empty()),
+        ("task.heartbeat", 200, Beaten()),
+        ("task.heartbeat", 200, Beaten(["a"], [CancelledTask("b", 5)])),
+        ("task.fence", 200, Fenced(INNER, [], 7)),
+        ("task.suspend", 200, Suspended(cancelled_at=7)),
+        ("task.halt", 200, Empty()),
         ("schedule.get", 200, ScheduleReply(SCHEDULE)),
         ("debug.snap", 200, SNAPSHOT),
         ("promise.get", 404, "the promise 'a' does not exist"),
@@ -365,6 +404,9 @@ def test_fields_without_a_value_are_left_out() -> None:
     task = converter.unstructure(Task("a", TaskState.PENDING, 0))
     assert task == {"id": "a", "state": "pending", "version": 0, "resumes": 0}
     assert "lastRunAt" not in converter.unstructure(Schedule("s", "c", "x", 5, 1, 60))
+    assert converter.unstructure(Beaten()) == {}
+    assert converter.unstructure(Suspended()) == {}
+    assert converter.unstructure(Acquired(TASK, PENDING))["preload"] == []
 
 
 @pytest.mark.parametrize(
@@ -398,9 +440,18 @@ def test_a_reply_that_is_none_or_anothers_is_refused(body: bytes, said: str) -> 
 # --- Messages -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("message", [Execute("a", 3, "http://server"), Execute("a", 0), Unblock(PROMISE)])
-def test_a_message_survives_a_round_trip(message: Execute | Unblock) -> None:
-    """Both kinds."""
+@pytest.mark.parametrize(
+    "message",
+    [
+        Execute("a", 3, "http://server"),
+        Execute("a", 0),
+        Execute("a", 0, cancelled_at=7),
+        Unblock(PROMISE),
+        Cancel("a", 3, 7),
+    ],
+)
+def test_a_message_survives_a_round_trip(message: Message) -> None:
+    """Every kind."""
     assert decode_message(orjson.dumps(message_to_wire(message))) == message
 
 
@@ -410,6 +461,12 @@ def test_messages_look_as_the_protocol_says() -> None:
         "kind": "execute",
         "head": {"serverUrl": "http://server"},
         "data": {"task": {"id": "a", "version": 3}},
+    }
+    assert message_to_wire(Execute("a", 3, "", 7))["data"] == {"task": {"id": "a", "version": 3, "cancelledAt": 7}}
+    assert message_to_wire(Cancel("a", 3, 7)) == {
+        "kind": "cancel",
+        "head": {},
+        "data": {"task": {"id": "a", "version": 3, "cancelledAt": 7}},
     }
     unblock = message_to_wire(Unblock(PENDING))
     assert (unblock["kind"], unblock["head"]) == ("unblock", {})

@@ -76,3 +76,27 @@ def test_the_origin_tag_goes_before_the_id() -> None:
     """Without one, the id says it."""
     assert tags.promise_origin("a.b:1", {tags.ORIGIN: "a"}) == "a"
     assert tags.promise_origin("a.b:1", {}) == "a.b"
+
+
+@pytest.mark.parametrize(
+    ("id", "carried", "detached"),
+    [
+        ("a", {}, False),
+        ("a:1", {}, False),
+        ("a:1", {tags.DETACHED: "true"}, True),
+        ("a:da0f", {tags.DETACHED: "false"}, False),
+        ("a:da0f", {}, True),
+        ("a.da0f", {}, True),
+        ("a:d", {}, False),
+        ("a:dx", {}, False),
+        ("a:da0f.1", {}, False),
+        ("a:1.da0f", {}, False),
+        ("a.b:da0f", {}, True),
+        ("a.b:da0f", {tags.ORIGIN: "a"}, False),
+    ],
+)
+def test_a_detached_promise_is_known_by_its_tag_or_its_id(
+    id: str, carried: dict[str, str], detached: bool
+) -> None:
+    """Other clients write `d` and hex digits right below the origin; what lies below is an ordinary child."""
+    assert tags.is_detached(id, carried) is detached

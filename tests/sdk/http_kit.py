@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,21 +13,24 @@ import anyio.from_thread
 
 from server_ref.clock import SystemClock
 from server_ref.engine import open_engine
+from server_ref.machine import OFFERED, Extensions, Settings
 from server_ref.serving import bind, serve, url_of
 from server_ref.store import MemoryStore
 
 Answer = Callable[[str, bytes], tuple[int, bytes]]
 """Is given the path and the body of a request; returns a status and a body."""
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @contextmanager
-def serving() -> Generator[str]:
-    """Run a server in memory, and return its URL."""
+def serving(extensions: Extensions = OFFERED) -> Generator[str]:
+    """Run a server in memory that offers these extensions, and return its URL."""
     with bind("127.0.0.1", 0) as sock, anyio.from_thread.start_blocking_portal() as portal:
         stop = portal.call(anyio.Event)
 
         async def run() -> None:
-            async with open_engine(MemoryStore(), clock=SystemClock()) as engine:
+            settings = Settings(extensions=extensions)
+            async with open_engine(MemoryStore(), clock=SystemClock(), settings=settings) as engine:
                 await serve(engine, sock, stop, http_server="uvicorn")
 
         running = portal.start_task_soon(run)
@@ -42,8 +45,9 @@ def serving() -> Generator[str]:
 class Handler(BaseHTTPRequestHandler):
     """Answers every request as it is told."""
 
-    def __init__(self, answer: Answer, *args: Any) -> None:
+    def __init__(self, answer: Answer, headers: Mapping[str, str], *args: Any) -> None:
         self._answer = answer
+        self._extra_headers = headers
         super().__init__(*args)
 
     def do_GET(self) -> None:
@@ -62,15 +66,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(data)))
+        for name, value in self._extra_headers.items():
+            self.send_header(name, value)
         self.end_headers()
         with suppress(OSError):  # of a client that is gone
             self.wfile.write(data)
 
 
 @contextmanager
-def answering(answer: Answer) -> Generator[str]:
-    """Run a server that answers as it is told, and return its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answer)) as server:
+def answering(answer: Answer, headers: Mapping[str, str] = NO_HEADERS) -> Generator[str]:
+    """Run a server that answers as it is told, with these headers, and return its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, answer, headers)) as server:
         thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
         try:

@@ -13,9 +13,11 @@ from attrs import define, field
 
 from resonate_trio import Instrument, Never, Resonate, WorkerOptions
 from resonate_trio._codec import Call, Codec
-from resonate_trio._transport import Unreachable
+from resonate_trio._transport import EmbeddedTransport, Unreachable
 from resonate_trio.protocol import (
     Acquired,
+    Batch,
+    BatchReply,
     Envelope,
     Fenced,
     Head,
@@ -121,6 +123,18 @@ class Gauge:
             self.running -= 1
 
 
+async def fail(name: str, after: float = 0) -> str:
+    """Raise, sooner or later."""
+    await trio.sleep(after)
+    raise ValueError(name)
+
+
+async def succeed(name: str, after: float = 0) -> str:
+    """Return, sooner or later."""
+    await trio.sleep(after)
+    return name
+
+
 def register_run(app: Resonate, gauge: Gauge) -> None:
     """Register a function that runs for a while."""
 
@@ -142,6 +156,7 @@ class Wire:
         answer: answers requests in the engine's place, unless it returns None.
         tells_settled: whether replies tell which promises have settled.
         ahead_ms: by how much the clock of those who use the wire is ahead of the engine's.
+        offers: the extensions that seem to be offered, if not those of the engine.
     """
 
     engine: Engine
@@ -152,6 +167,7 @@ class Wire:
     answer: Callable[[Request], tuple[int, object] | None] = field(default=lambda _: None)
     tells_settled: bool = True
     ahead_ms: int = 0
+    offers: frozenset[str] | None = None
 
     @property
     def clock(self) -> Clock:
@@ -162,9 +178,17 @@ class Wire:
         """Return the present instant."""
         return self.engine.clock.now_ms() + self.ahead_ms
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of the protocol that are offered."""
+        return EmbeddedTransport(self.engine).extensions if self.offers is None else self.offers
+
     async def perform(self, envelope: Envelope[Request]) -> Reply:
-        """Pass a request on, or not."""
+        """Pass a request on, or not. Those of a batch are passed on one by one."""
         request = envelope.data
+        if isinstance(request, Batch):
+            replies = [await self.perform(inner) for inner in request.requests if isinstance(inner, Envelope)]
+            return Reply(request.kind, ReplyHead(envelope.head.corr_id, 200), BatchReply(replies))
         self.requests.append(request)
         await self._lose(self.lost_requests, request)
         answer = self.answer(request)

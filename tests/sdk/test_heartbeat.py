@@ -3,7 +3,7 @@
 import json
 import math
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,9 +12,10 @@ import trio
 from resonate_trio import Context, Never, Resonate, WorkerOptions
 from resonate_trio._execution import HeldTask, Lease
 from resonate_trio._transport import HttpTransport, Link
-from resonate_trio._worker._heartbeat import Heartbeat
+from resonate_trio._worker._heartbeat import Hear, Heartbeat
 from resonate_trio._worker._pulse import Pulse
-from resonate_trio.protocol import Task, TaskState
+from resonate_trio.protocol import Beaten, CancelledTask, Task, TaskState
+from server_ref.machine import Extensions
 
 from .http_kit import answering, serving
 from .kit import Recorder
@@ -104,8 +105,17 @@ def test_lease_is_extended_but_never_shortened() -> None:
 # --- For real -----------------------------------------------------------------------------------------
 
 
-async def beat(status: int, enough: int) -> list[bytes]:
-    """Send heartbeats for one task to a server that answers like this, and return what it got."""
+def reply_to(body: bytes, data: object) -> bytes:
+    """Return the reply of this protocol that accepts a request."""
+    envelope = json.loads(body)
+    head = {"corrId": envelope["head"]["corrId"], "status": 200, "version": "2026-04-01"}
+    return json.dumps({"kind": envelope["kind"], "head": head, "data": data}).encode()
+
+
+async def beat(
+    tasks: Sequence[HeldTask], enough: int, hear: Hear, *, status: int = 200, data: object
+) -> list[bytes]:
+    """Send heartbeats for tasks to a server that answers like this, and return what it got."""
     bodies: list[bytes] = []
     done = threading.Event()
 
@@ -113,11 +123,12 @@ async def beat(status: int, enough: int) -> list[bytes]:
         bodies.append(body)
         if len(bodies) == enough:
             done.set()
-        return status, b"{}"
+        return status, reply_to(body, data)
 
     with answering(answer) as url:
-        heartbeat = Heartbeat(url, token="secret", pid="me", lease=0.1)
-        heartbeat.add(held("a"))
+        heartbeat = Heartbeat(url, token="secret", pid="me", lease=0.1, hear=hear)
+        for task in tasks:
+            heartbeat.add(task)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(heartbeat.run)
             assert await trio.to_thread.run_sync(done.wait, 10)
@@ -125,10 +136,15 @@ async def beat(status: int, enough: int) -> list[bytes]:
     return bodies
 
 
+def unheard(tasks: Sequence[HeldTask], beaten: Beaten) -> None:
+    """Take no news."""
+    raise AssertionError(f"{tasks}: {beaten}")
+
+
 @pytest.mark.trio
 async def test_beat_names_the_process_its_tasks_and_the_token() -> None:
-    """As the protocol says."""
-    bodies = await beat(200, enough=2)
+    """As the protocol says. A server that says nothing has no news."""
+    bodies = await beat([held("a")], 2, unheard, data={})
     envelope = json.loads(bodies[0])
     assert envelope["kind"] == "task.heartbeat"
     assert envelope["head"]["auth"] == "secret"
@@ -136,16 +152,33 @@ async def test_beat_names_the_process_its_tasks_and_the_token() -> None:
 
 
 @pytest.mark.trio
+async def test_news_of_tasks_are_passed_on_in_the_event_loop() -> None:
+    """Which are lost, and which are to be cancelled. The lease of one that is lost is not extended."""
+    tasks = [held(id) for id in "abc"]
+    for task in tasks:
+        task.lease.until = 0
+    heard: list[tuple[Sequence[HeldTask], Beaten]] = []
+
+    def hear(tasks: Sequence[HeldTask], beaten: Beaten) -> None:
+        trio.lowlevel.current_task()  # or RuntimeError
+        heard.append((tasks, beaten))
+
+    await beat(tasks, 2, hear, data={"lost": ["b"], "cancelled": [{"id": "c", "at": 5}]})
+    assert heard[0] == (tasks, Beaten(lost=["b"], cancelled=[CancelledTask("c", 5)]))
+    assert [task.lease.until > 0 for task in tasks] == [True, False, True]
+
+
+@pytest.mark.trio
 async def test_beats_that_fail_go_on_and_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The server may come back before the lease is over."""
-    await beat(503, enough=5)
+    await beat([held("a")], 5, unheard, status=503, data={})
     assert len(caplog.records) == 1
     assert "no heartbeat to http://127.0.0.1" in caplog.text
 
 
 def test_event_loop_that_shows_life_again_wakes_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that fell silent because the loop was stuck must not sleep on."""
-    heartbeat = Heartbeat("http://nowhere", token=None, pid="me", lease=1000)
+    heartbeat = Heartbeat("http://nowhere", token=None, pid="me", lease=1000, hear=unheard)
     heartbeat._pulse.add(held("a"), -1000)  # long due
     asked = threading.Event()
     decide = heartbeat._pulse.delay
@@ -185,9 +218,11 @@ async def working(url: str, recorder: Recorder, lease: float) -> AsyncGenerator[
 
 @pytest.mark.slow
 @pytest.mark.trio
-async def test_function_that_blocks_the_event_loop_keeps_its_task(recorder: Recorder) -> None:
+async def test_function_that_blocks_the_event_loop_keeps_its_task(
+    recorder: Recorder, server_extensions: Extensions
+) -> None:
     """It blocks for less than a lease at a time, and for more than two leases in all."""
-    with serving() as url:
+    with serving(server_extensions) as url:
         async with working(url, recorder, lease=1) as resonate:
             assert await resonate.rfc("a", "block", 0.8, 3) == "done"
     assert recorder.of("a") == ["started", "finished"]
@@ -195,9 +230,11 @@ async def test_function_that_blocks_the_event_loop_keeps_its_task(recorder: Reco
 
 @pytest.mark.slow
 @pytest.mark.trio
-async def test_function_that_waits_longer_than_a_lease_keeps_its_task(recorder: Recorder) -> None:
+async def test_function_that_waits_longer_than_a_lease_keeps_its_task(
+    recorder: Recorder, server_extensions: Extensions
+) -> None:
     """Heartbeats extend the lease here and at the server."""
-    with serving() as url:
+    with serving(server_extensions) as url:
         async with working(url, recorder, lease=0.3) as resonate:
             assert await resonate.rfc("a", "block", 0.01, 80) == "done"
     assert recorder.of("a") == ["started", "finished"]

@@ -29,6 +29,7 @@ from resonate_trio import (
 )
 from resonate_trio._transport import HttpTransport, Unreachable
 from resonate_trio.protocol import Envelope, Head, PromiseGet
+from server_ref.machine import Extensions
 
 from .http_kit import answering, refusal, serving
 
@@ -62,10 +63,10 @@ def id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def url() -> Generator[str]:
+def url(server_extensions: Extensions) -> Generator[str]:
     """Run a server, and a service on it, in threads of their own; return the server's URL."""
     with ExitStack() as stack:
-        url = stack.enter_context(serving())
+        url = stack.enter_context(serving(server_extensions))
         portal = stack.enter_context(anyio.from_thread.start_blocking_portal("trio"))
         stack.enter_context(portal.wrap_async_context_manager(open_shop(url)))
         yield url
@@ -344,11 +345,11 @@ async def test_application_with_a_wrong_token_ends(id: str, path_that_answers: s
 
 
 @on_trio
-async def test_application_closes_while_its_server_is_away(id: str) -> None:
+async def test_application_closes_while_its_server_is_away(id: str, server_extensions: Extensions) -> None:
     """Draining is bounded, whoever does not answer."""
     started = trio.Event()
     with ExitStack() as server, trio.fail_after(15):
-        app = Resonate(server.enter_context(serving()), worker=WorkerOptions(grace=0))
+        app = Resonate(server.enter_context(serving(server_extensions)), worker=WorkerOptions(grace=0))
 
         @app.register
         async def f() -> None:

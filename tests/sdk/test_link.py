@@ -52,6 +52,7 @@ class Script:
     name: str = "the script"
     clock: Clock = field(factory=SystemClock)
     shares_fate: bool = False
+    extensions: frozenset[str] = frozenset()
 
     async def send(self, request: Envelope[Request]) -> Reply:
         """Do what the script says next."""

@@ -1,4 +1,4 @@
-"""Durable nurseries: who owns invocations, what leaving waits for, and how failures are told."""
+"""Durable nurseries: who owns invocations, what leaving waits for, and what handles give."""
 
 from typing import TYPE_CHECKING
 
@@ -7,24 +7,12 @@ import trio
 
 from resonate_trio import Context, Never, UsageError
 
-from .kit import Recorder, World, in_virtual_time
+from .kit import Recorder, World, fail, in_virtual_time, succeed
 
 if TYPE_CHECKING:
     from resonate_trio import Handle
 
 pytestmark = in_virtual_time
-
-
-async def fail(name: str, after: float = 0) -> str:
-    """Raise, sooner or later."""
-    await trio.sleep(after)
-    raise ValueError(name)
-
-
-async def succeed(name: str, after: float = 0) -> str:
-    """Return, sooner or later."""
-    await trio.sleep(after)
-    return name
 
 
 # --- Rule 1: scopes own invocations; rule 2: leaving waits ---------------------------------------------
@@ -155,224 +143,27 @@ async def test_context_that_outlived_its_function_takes_nothing_in(world: World)
             await app.rfc("a", caller)
 
 
-async def test_invocations_survive_a_nursery_that_was_cut(world: World) -> None:
-    """A trio scope that cancels a durable nursery leaves its invocations to the function, failures and all."""
+async def test_invocations_survive_a_nursery_that_a_plain_scope_cuts(world: World) -> None:
+    """What is left without being waited for belongs to the function, which waits for it, failures and all."""
     app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        with trio.move_on_after(5):
-            async with ctx.open_nursery() as nursery:  # cut at its end
-                nursery.options(retry=Never()).lfi(fail, "x", 30)
-        with trio.move_on_after(5):
-            async with ctx.open_nursery() as nursery:  # cut in its block
-                nursery.options(retry=Never()).lfi(fail, "y", 30)
-                nursery.detached("nobody")
-                await trio.sleep_forever()
-        return "done"
-
-    async with app:
-        with pytest.RaisesGroup(ValueError, ValueError):
-            await app.rfc("a", caller)
-        assert trio.current_time() == pytest.approx(35, abs=0.01)
-
-
-# --- Failures -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["lfi", "rfi"])
-async def test_failures_come_as_a_group_in_order_of_creation(world: World, kind: str) -> None:
-    """Not in the order in which they happened: a replay would see another one."""
-    app = world.resonate()
-    app.register(retry=Never())(fail)
-    app.register(succeed)
-
-    @app.register
-    async def caller(ctx: Context) -> list[str]:
-        try:
-            async with ctx.open_nursery() as nursery:
-                start = getattr(nursery.options(retry=Never()) if kind == "lfi" else nursery, kind)
-                start(fail, "slow", 20)
-                start(succeed, "good", 5)
-                start(fail, "fast", 0)
-        except ExceptionGroup as group:
-            return [repr(error) for error in group.exceptions]
-        return []
-
-    async with app:
-        assert await app.rfc("a", caller) == ["ValueError('slow')", "ValueError('fast')"]
-
-
-async def test_single_failure_is_a_group_too(world: World) -> None:
-    """As in trio: always a group, so that code which handles one handles all."""
-    app = world.resonate()
+    refusals: list[str] = []
 
     @app.register
     async def caller(ctx: Context) -> str:
         try:
-            async with ctx.open_nursery() as nursery:
-                nursery.options(retry=Never()).lfi(fail, "x")
-        except ExceptionGroup as group:
-            return f"{group.message}: {group.exceptions!r}"
-        return ""
-
-    async with app:
-        assert await app.rfc("a", caller) == "1 failed in a nursery of 'a': (ValueError('x'),)"
-
-
-async def test_exception_of_the_block_comes_first(world: World) -> None:
-    """A block that raises waits for its invocations all the same, and its exception leads the group."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> list[str]:
-        try:
-            async with ctx.open_nursery() as nursery:
-                nursery.options(retry=Never()).lfi(fail, "child", 10)
-                raise KeyError("block")
-        except ExceptionGroup as group:
-            return [repr(error) for error in group.exceptions]
-
-    async with app:
-        assert await app.rfc("a", caller) == ["KeyError('block')", "ValueError('child')"]
-
-
-async def test_failure_that_was_raised_in_the_block_is_listed_once(world: World) -> None:
-    """A handle awaited in the block raises there; the group names the failure once, in its place."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> list[str]:
-        try:
-            async with ctx.open_nursery() as nursery:
-                calls = nursery.options(retry=Never())
-                calls.lfi(fail, "first", 10)
-                await calls.lfi(fail, "second")
-        except ExceptionGroup as group:
-            return [repr(error) for error in group.exceptions]
-        return []
-
-    async with app:
-        assert await app.rfc("a", caller) == ["ValueError('first')", "ValueError('second')"]
-
-
-async def test_failure_that_the_block_handled_is_told_nevertheless(world: World) -> None:
-    """An invocation of a nursery that failed makes the nursery fail, as a task does in trio."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> list[str]:
-        try:
-            async with ctx.open_nursery() as nursery:
-                handle = nursery.options(retry=Never()).lfi(fail, "x")
-                with pytest.raises(ValueError, match="x"):
-                    await handle
-        except ExceptionGroup as group:
-            return [repr(error) for error in group.exceptions]
-        return []
-
-    async with app:
-        assert await app.rfc("a", caller) == ["ValueError('x')"]
-
-
-@pytest.mark.parametrize("kind", ["lfc", "rfc"])
-async def test_failure_of_a_call_is_the_callers_to_handle(world: World, kind: str) -> None:
-    """A call is no child: what it raised and the block handled is done with."""
-    app = world.resonate()
-    app.register(retry=Never())(fail)
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        async with ctx.open_nursery() as nursery:
-            with pytest.raises(ValueError, match="x"):
-                await getattr(nursery, kind)(fail, "x")
-        return "done"
-
-    async with app:
-        assert await app.rfc("a", caller) == "done"
-
-
-async def test_failure_of_a_nested_nursery_is_a_group_in_a_group(world: World) -> None:
-    """Groups keep their shape on the way out, and across processes."""
-    app = world.resonate()
-
-    @app.register(retry=Never())
-    async def caller(ctx: Context) -> None:
-        async with ctx.open_nursery() as outer:
-            outer.options(retry=Never()).lfi(fail, "outer")
-            async with ctx.open_nursery() as inner:
-                inner.options(retry=Never()).lfi(fail, "inner")
-
-    async with app:
-        with pytest.RaisesGroup(pytest.RaisesGroup(ValueError), ValueError) as raised:
-            await app.rfc("a", caller)
-    nested, own = raised.value.exceptions
-    assert isinstance(nested, ExceptionGroup)
-    assert repr(nested.exceptions) == "(ValueError('inner'),)"
-    assert repr(own) == "ValueError('outer')"
-
-
-# --- The function's own nursery -----------------------------------------------------------------------
-
-
-async def test_awaited_failure_is_raised_where_it_is_awaited(world: World) -> None:
-    """In the function's own nursery, what was awaited and handled is done with."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        handle = ctx.options(retry=Never()).lfi(fail, "x")
-        try:
-            await handle
-        except ValueError as error:
-            return f"handled {error}"
-        return ""
-
-    async with app:
-        assert await app.rfc("a", caller) == "handled x"
-
-
-async def test_failure_that_nobody_awaited_is_raised_at_the_end(world: World) -> None:
-    """No failure is lost."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        ctx.options(retry=Never()).lfi(fail, "x", 10)
+            with trio.move_on_after(5):
+                async with ctx.open_nursery() as nursery:
+                    nursery.options(retry=Never()).lfi(fail, "x", 30)
+                    nursery.detached("nobody")
+        except UsageError as error:
+            refusals.append(str(error))
         return "done"
 
     async with app:
         with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="x")):
             await app.rfc("a", caller)
-
-
-async def test_failure_of_the_function_leads_those_that_nobody_awaited(world: World) -> None:
-    """The function's own exception comes first, in one group with the others."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        ctx.options(retry=Never()).lfi(fail, "child", 10)
-        raise KeyError("own")
-
-    async with app:
-        with pytest.RaisesGroup(KeyError, ValueError) as raised:
-            await app.rfc("a", caller)
-    assert repr(raised.value.exceptions) == "(KeyError('own'), ValueError('child'))"
-
-
-async def test_failure_of_the_function_alone_is_no_group(world: World) -> None:
-    """It is raised as it is."""
-    app = world.resonate()
-
-    @app.register
-    async def caller(ctx: Context) -> str:
-        ctx.lfi(succeed, "child")
-        raise KeyError("own")
-
-    async with app:
-        with pytest.raises(KeyError, match="own"):
-            await app.rfc("a", caller)
+        assert trio.current_time() == pytest.approx(30, abs=0.01)
+    assert ["use `with ctx.move_on_after(s):`" in refusal for refusal in refusals] == [True]
 
 
 # --- Handles ------------------------------------------------------------------------------------------

@@ -28,18 +28,28 @@ async def test_objects_inside_a_durable_function_name_their_invocation(world: Wo
         block = ctx.open_nursery()
         async with block as nursery:
             handle = nursery.lfi(trio.sleep, 1)
-        frame = ctx._frame
-        seen.extend(map(repr, [ctx, handle, nursery, block, frame, frame.execution._journal]))
+            scope = ctx.move_on_after(5)
+            with scope:
+                seen.append(repr(scope))
+                scope.cancel()
+                seen.append(repr(scope))
+        frame, execution = ctx._frame, ctx._frame.execution
+        seen.extend(map(repr, [ctx, handle, nursery, block, frame]))
+        seen.extend(map(repr, [frame.run, execution.life, execution.ledger]))
 
     async with app:
         await app.rfc("a", flow)
     assert seen == [
+        "<CancelScope 'a#2'>",
+        "<CancelScope 'a#2', cancelled>",
         "<Context of 'a'>",
         "<Handle 'a:1' of sleep>",
-        "<Nursery: <Scope in 'a': 1 children>>",
-        "<NurseryManager of <Nursery: <Scope in 'a': 1 children>>>",
-        "<Frame of 'a': 1 durable calls>",
-        "<Journal of 1 promises>",
+        "<Nursery: <Children of 'a': 1>>",
+        "<NurseryManager of <Nursery: <Children of 'a': 1>>>",
+        "<Frame of 'a': 2 durable calls>",
+        "<Run of flow>",
+        "<Life of <HeldTask 'a' at version 1, <Lease until inf>>: goes on>",
+        "<Ledger: <Journal of 2 promises>>",
     ]
 
 

@@ -44,6 +44,12 @@ async def fail_at(times: list[float], failures: int = 100) -> str:
     return f"attempt {len(times)}"
 
 
+async def cancel_after(seconds: float, scope: trio.CancelScope) -> None:
+    """Cancel a plain trio scope, which no replay knows of."""
+    await trio.sleep(seconds)
+    scope.cancel()
+
+
 # --- Executed once ------------------------------------------------------------------------------------
 
 
@@ -84,8 +90,8 @@ async def test_worker_goes_on_where_another_one_died(world: World, recorder: Rec
         return f"{name} by the SDK"
 
     task = await world.start_by_hand("a", Call("flow"))
-    await world.step_by_hand(task, "a:1", "step", "x by hand")
-    await world.step_by_hand(task, "a:2", "step", "y by hand")
+    await world.step_by_hand(task, "a:1", step.__qualname__, "x by hand")
+    await world.step_by_hand(task, "a:2", step.__qualname__, "y by hand")
     async with app:
         assert await (await app.get("a")) == ["x by hand", "y by hand", "z by the SDK"]
     assert recorder.of("a:1") == recorder.of("a:2") == ["replayed"]
@@ -107,7 +113,9 @@ async def test_step_that_was_begun_and_not_finished_is_run_again(world: World) -
 
     task = await world.start_by_hand("a", Call("flow"))
     lineage = {tags.ORIGIN: "a", tags.BRANCH: "a", tags.PARENT: "a", tags.SCOPE: tags.LOCAL}
-    await world.fence_by_hand(task, PromiseCreate("a:1", 2**50, lineage, CODEC.encode_call(Call("step"))))
+    await world.fence_by_hand(
+        task, PromiseCreate("a:1", 2**50, lineage, CODEC.encode_call(Call(step.__qualname__)))
+    )
     async with app:
         assert await (await app.get("a")) == 1
     assert runs == ["run"]
@@ -375,15 +383,17 @@ async def test_function_whose_last_wait_is_cut_while_suspended_ends(world: World
             await app.rfc("a", flow)
 
 
-async def test_wait_that_a_trio_scope_cuts_while_suspended_is_replayed(world: World) -> None:
-    """Nothing runs here while the task is suspended: the wait is cut, and the replay finds the stored outcome."""
+async def test_wait_that_is_cut_while_suspended_is_replayed(world: World) -> None:
+    """Nothing runs here while the task is suspended: the execution ends, and a replay finds the stored outcome."""
     app, bar = world.resonate("foo"), world.resonate("bar")
 
     @app.register
     async def flow(ctx: Context) -> str:
-        with trio.move_on_after(5):
-            return str(await ctx.rfc("bar"))
-        return "cut"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel_after, 5, nursery.cancel_scope)
+            told = str(await ctx.rfc("bar"))
+            nursery.cancel_scope.cancel()
+        return told
 
     @bar.register(name="bar")
     async def work() -> str:
@@ -392,6 +402,7 @@ async def test_wait_that_a_trio_scope_cuts_while_suspended_is_replayed(world: Wo
 
     async with app, bar:
         assert await app.rfc("a", flow) == "stored"
+        assert trio.current_time() == pytest.approx(20, abs=0.1)
 
 
 async def test_failing_cleanup_of_a_step_that_timed_out_harms_nobody(
@@ -435,7 +446,7 @@ async def test_deadline_of_a_step_is_that_of_its_first_run(world: World) -> None
 
     task = await world.start_by_hand("a", Call("flow"), ttl_ms=20_000)
     lineage = {tags.ORIGIN: "a", tags.BRANCH: "a", tags.PARENT: "a", tags.SCOPE: tags.LOCAL}
-    param = CODEC.encode_call(Call("slow"))
+    param = CODEC.encode_call(Call(slow.__qualname__))
     await world.fence_by_hand(task, PromiseCreate("a:1", EPOCH_MS + 30_000, lineage, param))
     async with app:
         assert await (await app.get("a")) == "done"

@@ -346,11 +346,10 @@ async def test_flow_of_another_worker_is_continued_at_its_suspension(world: Worl
     register_fan_out(foo)
     register_bar(bar)
     task = await world.start_by_hand("a", Call("fan_out", [2]), group="foo")
-    async with bar:
-        await world.invoke_by_hand(task, "a:1", Call("bar", [10]), group="bar")
-        await trio.sleep(5)
-        async with foo:
-            assert await (await foo.get("a")) == 10 + 1
+    await world.invoke_by_hand(task, "a:1", Call("bar", [0]), group="bar")
+    await world.resolve("a:1", 10)
+    async with bar, foo:
+        assert await (await foo.get("a")) == 10 + 1
 
 
 def suspensions(requests: Sequence[Request]) -> list[TaskSuspend]:

@@ -8,7 +8,6 @@ from attrs import define, field
 from resonate_trio.protocol import (
     EMPTY,
     Acquired,
-    Empty,
     Envelope,
     Head,
     Promise,
@@ -89,7 +88,7 @@ class Machine:
 
     def do(self, request: Request) -> Outcome:
         """Perform a request now."""
-        return self.turn(lambda draft: perform(request, self.now, draft))
+        return self.turn(lambda draft: perform(request, self.now, draft, self.settings.extensions))
 
     def ok(self, request: Request, reply: type[T]) -> T:
         """Perform a request that must succeed, and return the data of its reply."""
@@ -99,14 +98,14 @@ class Machine:
         return outcome.data
 
     def done(self, request: Request) -> None:
-        """Perform a request that must succeed and has an empty reply."""
-        self.ok(request, Empty)
+        """Perform a request that must succeed, and that one does for what it does."""
+        self.ok(request, request.reply)
 
     def refused(self, status: int, request: Request) -> str:
         """Perform a request that must be refused and change nothing, and return the message."""
 
         def step(draft: Draft) -> Outcome:
-            outcome = perform(request, self.now, draft)
+            outcome = perform(request, self.now, draft, self.settings.extensions)
             assert not draft.changes.is_durable
             assert not draft.changes.executes
             return outcome

@@ -11,7 +11,7 @@ from resonate_trio.protocol import (
     Request,
 )
 from server_ref.clock import LoopClock
-from server_ref.machine import Draft, Outcome, Settings, perform
+from server_ref.machine import Draft, Extensions, Outcome, Settings, perform
 from server_ref.store import StoreError
 
 from .engine_kit import EPOCH_MS, ProbedStore, an_engine, ask, create, state_of, waits
@@ -24,8 +24,8 @@ async def test_bug_in_one_request_is_that_request_s_affair(
 ) -> None:
     """A request that the machine fails on gets 500 and is logged; the others of its turn are stored."""
 
-    def broken(request: Request, now: int, draft: Draft) -> Outcome:
-        outcome = perform(request, now, draft)
+    def broken(request: Request, now: int, draft: Draft, offered: Extensions) -> Outcome:
+        outcome = perform(request, now, draft, offered)
         if getattr(request, "id", "") == "bad":
             raise ZeroDivisionError
         return outcome

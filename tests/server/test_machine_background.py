@@ -1,5 +1,7 @@
 """The machine: what it does by itself, and what follows from a settled promise."""
 
+from typing import Any
+
 import pytest
 
 from resonate_trio.protocol import (
@@ -256,8 +258,9 @@ def test_what_is_due_at_the_last_instant_is_never_due(machine: Machine) -> None:
 @pytest.mark.parametrize("name", ["retry_interval_ms", "batch_limit"])
 def test_settings_must_be_positive(name: str) -> None:
     """A retry without an interval would never end."""
+    options: dict[str, Any] = {name: 0}
     with pytest.raises(ValueError, match=name):
-        Settings(**{name: 0})
+        Settings(**options)
 
 
 # --- The outbox -----------------------------------------------------------------------------------

@@ -165,5 +165,6 @@ def test_a_reset_hides_what_is_below(below: Draft) -> None:
     assert [list(scan) for scan in scans] == [[]] * 4
     assert [list(draft.awaiters("a")), list(draft.listeners("a")), list(draft.unblocks())] == [[]] * 3
     assert (draft.due(999, 9), list(draft.executes())) == (Due([], [], []), [])
+    assert [list(draft.failure_awaiters("a")), list(draft.children("a")), list(draft.sweeps(9))] == [[]] * 3
     draft.add_callback("a", "after")
     assert draft.changes.callbacks == {("a", "after"): True}

@@ -10,6 +10,7 @@ import pytest
 from resonate_trio.protocol import (
     DebugSnap,
     Envelope,
+    PromiseCancel,
     PromiseCreate,
     PromiseGet,
     PromiseRegisterCallback,
@@ -33,6 +34,7 @@ from resonate_trio.protocol import (
     TaskSearch,
     TaskState,
     TaskSuspend,
+    Value,
 )
 from server_ref.machine import Draft, Outcome, Settings, fire_due, perform
 from server_ref.store import MemoryStore, SqliteStore, Store
@@ -66,8 +68,11 @@ def any_request(rng: random.Random, now: int, root: str, store: Store) -> Reques
     task = store.transact(lambda draft: draft.task(id))
     version = task.version if task is not None and rng.random() < 0.9 else rng.randint(0, 4)
     tags = {**(TARGET if id == root else rng.choice(TAGS)), "resonate:branch": root}
+    family = {"resonate:parent": root, "resonate:branch": id}
     create = PromiseCreate(id, now + rng.choice((0, 40, 400, 400, 400, 400)), tags)
-    child = PromiseCreate(other, now + rng.choice((20, 400)), TARGET)
+    child = PromiseCreate(other, now + rng.choice((20, 400)), {**TARGET, **family})
+    cancel = PromiseCancel(rng.choice((id, other)), rng.choice((1, 40, 400)), Value(None, other))
+    failure = Envelope(head(), PromiseRegisterCallback(f"{root}:4", id, only_failure=True))
     settle = PromiseSettle(other, rng.choice((PromiseState.RESOLVED, PromiseState.REJECTED)))
     callback = Envelope(head(), PromiseRegisterCallback(other, id))
     cron = rng.choice(("* * * * * *", "0 0 30 2 *"))
@@ -77,12 +82,19 @@ def any_request(rng: random.Random, now: int, root: str, store: Store) -> Reques
         (10, TaskAcquire(id, version, "p2", 30)),
         (10, TaskFence(id, version, Envelope(head(), child))),
         (10, TaskSuspend(id, version, (callback,))),
+        (3, TaskSuspend(id, version, (callback, failure), knows_cancelled=rng.random() < 0.5)),
+        (
+            3,
+            PromiseCreate(f"{root}:4", now + 100, {**LOCAL, "resonate:external": "true", "resonate:parent": root}),
+        ),
+        (2, cancel),
+        (1, TaskFence(id, version, Envelope(head(), cancel))),
         (2, settle),
         (2, TaskFence(id, version, Envelope(head(), settle))),
         (2, TaskHeartbeat("p1", (TaskRef(id, version),))),
         (2, TaskRelease(id, version)),
         (2, TaskContinue(id)),
-        (1, TaskHalt(id)),
+        (3, TaskHalt(id)),
         (1, TaskFulfill(id, version, Envelope(head(), PromiseSettle(id, PromiseState.RESOLVED)))),
         (1, TaskGet(id)),
         (1, TaskSearch(rng.choice((None, *TaskState)), 2)),
@@ -155,8 +167,10 @@ def test_invariants_hold_in_every_history(seed: int) -> None:
             assert (task.due_at is not None) == (task.state in {TaskState.PENDING, TaskState.ACQUIRED})
             waiting = executes.get(task.id)
             assert waiting is None or (task.state is TaskState.PENDING and waiting.version == task.version)
+            assert task.cancellation is None or promise.is_pending
             if not promise.is_pending:
                 assert not draft.awaiters(task.id)
+                assert not draft.failure_awaiters(task.id)
                 assert not draft.listeners(task.id)
 
     for step in history(seed, 400):

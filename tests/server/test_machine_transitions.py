@@ -1,14 +1,16 @@
 """The machine: the table of what may happen to a task."""
 
 import pytest
+from attrs import evolve
 
-from resonate_trio.protocol import TaskState
-from server_ref.machine import TaskRecord
+from resonate_trio.protocol import EMPTY, TaskState
+from server_ref.machine import Cancellation, TaskRecord
 from server_ref.machine._transitions import (
     TRANSITIONS,
     Event,
     acquired,
     allows,
+    cancelled,
     continued,
     dispatched,
     extended,
@@ -19,6 +21,7 @@ from server_ref.machine._transitions import (
     woken,
 )
 
+CANCELLATION = Cancellation(at=8, until=20, value=EMPTY, version=3)
 MOVES = {
     Event.ACQUIRE: lambda task: acquired(task, pid="p", ttl_ms=5, until=15),
     Event.EXTEND: lambda task: extended(task, until=15),
@@ -28,6 +31,7 @@ MOVES = {
     Event.HALT: halted,
     Event.CONTINUE: lambda task: continued(task, due_at=10),
     Event.DISPATCH: lambda task: dispatched(task, again_at=15),
+    Event.CANCEL: lambda task: cancelled(task, CANCELLATION, due_at=10),
     Event.FULFILL: fulfilled,
 }
 
@@ -75,6 +79,22 @@ def test_what_woke_a_task_is_noted_once(state: TaskState) -> None:
     once = woken(in_state(state), by="x", due_at=10)
     assert once.resumes == ("x",)
     assert woken(once, by="x", due_at=11) == once
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (event, state)
+        for event in Event
+        for state in TRANSITIONS[event]
+        if event not in {Event.FULFILL, Event.CANCEL}
+    ],
+)
+def test_a_task_stays_to_be_cancelled_until_it_ends(event: Event, state: TaskState) -> None:
+    """Whatever else happens to it."""
+    task = evolve(in_state(state), cancellation=CANCELLATION)
+    assert MOVES[event](task).cancellation == CANCELLATION
+    assert fulfilled(task).cancellation is None
 
 
 def test_fulfilled_is_final() -> None:

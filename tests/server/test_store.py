@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resonate_trio.protocol import (
+    EMPTY,
     MAX_MILLIS,
     Promise,
     PromiseState,
@@ -14,7 +15,7 @@ from resonate_trio.protocol import (
     TaskState,
     Value,
 )
-from server_ref.machine import Changes, Dispatch, Draft, Due, TaskRecord
+from server_ref.machine import Cancellation, Changes, Dispatch, Draft, Due, Sweep, TaskRecord
 from server_ref.store import MemoryStore, SqliteStore, Store
 
 
@@ -75,6 +76,8 @@ TASKS = [
     task("suspended", TaskState.SUSPENDED),
     task("halted", TaskState.HALTED, resumes=("a",)),
     task("fulfilled", TaskState.FULFILLED),
+    task("cancelled", cancellation=Cancellation(5, MAX_MILLIS, Value({"h": "é"}, "why"), 1)),
+    task("cancelled-plainly", TaskState.SUSPENDED, cancellation=Cancellation(0, 1, EMPTY, 0)),
 ]
 SCHEDULES = [
     schedule("plain"),
@@ -102,9 +105,10 @@ def test_what_is_not_there_is_none(store: Store) -> None:
     def read(draft: Draft) -> list[object]:
         found = [draft.promise("a"), draft.task("a"), draft.schedule("a"), draft.execute("a")]
         lists = [draft.awaiters("a"), draft.listeners("a"), draft.branch("a"), draft.unblocks()]
+        lists += [draft.failure_awaiters("a"), draft.children("a"), draft.sweeps(9)]
         return [*found, *map(list, lists), list(draft.scan_promises("", {})), draft.due(MAX_MILLIS, 9)]
 
-    assert store.transact(read) == [None, None, None, None, [], [], [], [], [], Due([], [], [])]
+    assert store.transact(read) == [None, None, None, None, [], [], [], [], [], [], [], [], Due([], [], [])]
     assert (store.next_due(), list(store.outbox())) == (None, [])
 
 
@@ -234,6 +238,88 @@ def test_what_is_due_comes_earliest_first_and_limited(store: Store) -> None:
         [(10, "early"), (20, "middle")], [(11, "early"), (21, "middle")], [(12, "early")]
     )
     assert store.transact(lambda draft: draft.due(99, 1)) == Due([(10, "early")], [(11, "early")], [(12, "early")])
+
+
+def test_cancellations_are_due_when_their_time_is_over(store: Store) -> None:
+    """Earliest first, up to the limit, until the task ends."""
+
+    def fill(draft: Draft) -> None:
+        for id, until in (("late", 50), ("early", 10), ("never", MAX_MILLIS)):
+            asked = Cancellation(1, until, EMPTY, 0)
+            draft.put_task(task(id, TaskState.SUSPENDED, cancellation=asked))
+
+    store.transact(fill)
+    assert store.next_due() == 10
+    assert store.transact(lambda draft: draft.due(9, 9)).cancellations == []
+    assert store.transact(lambda draft: draft.due(99, 9)).cancellations == [(10, "early"), (50, "late")]
+    assert store.transact(lambda draft: draft.due(99, 1)).cancellations == [(10, "early")]
+    store.transact(lambda draft: draft.put_task(task("early", TaskState.FULFILLED)))
+    assert store.transact(lambda draft: draft.due(99, 9)).cancellations == [(50, "late")]
+    assert store.next_due() == 50
+
+
+def test_children_are_found_by_their_parent_in_portions(store: Store) -> None:
+    """Ordered by id, and those that were changed as they are now."""
+
+    def fill(draft: Draft) -> None:
+        for id in ("p:3", "p:1", "p:2", "q:1"):
+            draft.put_promise(promise(id, tags={"resonate:parent": id[0]}))
+        draft.put_promise(promise("none"))
+
+    def read(draft: Draft) -> list[list[str]]:
+        draft.put_promise(promise("p:15", tags={"resonate:parent": "p"}))
+        found = [
+            draft.children("p"),
+            draft.children("p", "p:1", 2),
+            draft.children("p", "p:3"),
+            draft.children("x"),
+        ]
+        return [[each.id for each in children] for children in found]
+
+    store.transact(fill)
+    reopened(store)
+    assert store.transact(read) == [["p:1", "p:15", "p:2", "p:3"], ["p:15", "p:2"], [], []]
+    settled = promise("p:1", state=PromiseState.RESOLVED, settled_at=1, tags={"resonate:parent": "p"})
+    store.transact(lambda draft: draft.put_promise(settled))
+    assert store.transact(lambda draft: draft.children("p", limit=1)) == [settled]
+
+
+def test_sweeps_are_due_at_once_until_they_are_done(store: Store) -> None:
+    """How far they have come is stored. The last ids come first."""
+    store.transact(lambda draft: draft.put_sweep("a", Sweep("", "a")))
+    store.transact(lambda draft: draft.put_sweep("b", Sweep("b:1", "a")))
+    store.transact(lambda draft: draft.put_sweep("a", Sweep("a:1", "a")))
+    reopened(store)
+    assert store.next_due() == 0
+    read = [("b", Sweep("b:1", "a")), ("a", Sweep("a:1", "a"))]
+    assert store.transact(lambda draft: draft.sweeps(9)) == read
+    assert store.transact(lambda draft: draft.sweeps(1)) == read[:1]
+
+    def change(draft: Draft) -> list[list[str]]:
+        draft.remove_sweep("a")
+        draft.put_sweep("c", Sweep("", "c"))
+        return [[id for id, _ in draft.sweeps(limit)] for limit in (9, 1)]
+
+    assert store.transact(change) == [["c", "b"], ["c"]]
+    for id in ("b", "c"):
+        store.transact(partial(Draft.remove_sweep, id=id))
+    assert (store.transact(lambda draft: list(draft.sweeps(9))), store.next_due()) == ([], None)
+
+
+def test_who_waits_for_a_failure_is_found_apart(store: Store) -> None:
+    """Beside those who wait for any outcome."""
+
+    def fill(draft: Draft) -> None:
+        draft.add_callback("p", "any")
+        for awaiter in ("both", "c", "b"):
+            draft.add_failure_callback("p", awaiter)
+        draft.add_callback("p", "both")
+
+    store.transact(fill)
+    store.transact(lambda draft: draft.remove_failure_callback("p", "c"))
+    reopened(store)
+    read = store.transact(lambda draft: (list(draft.awaiters("p")), list(draft.failure_awaiters("p"))))
+    assert read == (["any", "both"], ["b", "both"])
 
 
 @pytest.mark.parametrize("kind", ["promise", "task", "schedule"])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resonate_trio.protocol import Promise, PromiseState, Value
-from server_ref.machine import Dispatch, Draft
+from resonate_trio.protocol import Promise, PromiseState, TaskState, Value
+from server_ref.machine import Dispatch, Draft, TaskRecord
 from server_ref.store import SqliteStore, StoreError, schema
 
 
@@ -213,6 +213,37 @@ def test_an_older_database_gets_the_steps_that_it_lacks(
     assert connection is not None
     assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
     assert store.transact(lambda draft: draft.promise("a")) == put("a")
+
+
+def test_a_database_of_the_first_schema_is_taken_over(path: Path) -> None:
+    """Its promises are found by their parent, its tasks are not to be cancelled, its callbacks are for all."""
+    tags = """'{"resonate:parent":"p","k":"v"}'"""
+    foreign(
+        path,
+        *schema.MIGRATIONS[0],
+        f"PRAGMA application_id = {schema.APPLICATION_ID}",
+        "PRAGMA user_version = 1",
+        "INSERT INTO promises (id, state, timeout_at, created_at, tags) VALUES ('a', 'pending', 9, 1, '{}')",
+        f"INSERT INTO promises (id, state, timeout_at, created_at, tags) VALUES ('p:1', 'pending', 9, 1, {tags})",
+        "INSERT INTO tasks (id, state, version, resumes, due_at) VALUES ('a', 'pending', 3, '[]', 5)",
+        "INSERT INTO callbacks (awaited, awaiter) VALUES ('p:1', 'a')",
+    )
+    store = SqliteStore(path)
+    store.open()
+
+    def read(draft: Draft) -> list[object]:
+        return [
+            [child.id for child in draft.children("p")],
+            [child.id for child in draft.children("a")],
+            draft.task("a"),
+            list(draft.awaiters("p:1")),
+            list(draft.failure_awaiters("p:1")),
+        ]
+
+    task = TaskRecord("a", TaskState.PENDING, 3, due_at=5)
+    assert store.transact(read) == [["p:1"], [], task, ["a"], []]
+    assert store.next_due() == 5
+    store.close()
 
 
 def test_a_step_that_fails_changes_nothing(

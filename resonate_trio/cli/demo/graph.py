@@ -11,7 +11,7 @@ from typing import Final, final
 
 from attrs import define, field, frozen
 
-from resonate_trio import Instrument
+from resonate_trio import DivergenceError, Instrument
 from resonate_trio._instrument import InvocationKind
 from resonate_trio.protocol import PromiseState, origin_of
 
@@ -195,10 +195,11 @@ class _Observer(Instrument):
 
     def task_dropped(self, id: str, reason: str) -> None:
         """End a run without an outcome, and the local steps in it."""
-        steps = [child for child in self._graph.children(id) if child.kind == "local"]
-        for invocation in [self._graph.invocation(id), *steps]:
-            if invocation.process == self._process:
-                invocation.cut()
+        self._cut(id)
+
+    def task_halted(self, id: str, error: DivergenceError) -> None:
+        """End a run without an outcome, and the local steps in it."""
+        self._cut(id)
 
     def invoked(self, id: str, kind: InvocationKind, name: str, parent: str) -> None:
         """Add an invocation. In a replay it is there already, and may have ended."""
@@ -218,3 +219,9 @@ class _Observer(Instrument):
     def step_replayed(self, id: str, function: str) -> None:
         """Note that a local step was not run again."""
         self._graph.invocation(id).replayed += 1
+
+    def _cut(self, id: str) -> None:
+        steps = [child for child in self._graph.children(id) if child.kind == "local"]
+        for invocation in [self._graph.invocation(id), *steps]:
+            if invocation.process == self._process:
+                invocation.cut()

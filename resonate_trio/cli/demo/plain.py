@@ -8,7 +8,7 @@ import click
 import trio
 from rich.console import Console
 
-from resonate_trio import Instrument
+from resonate_trio import DivergenceError, Instrument
 from resonate_trio._instrument import InvocationKind
 
 from .report import Report, Scene
@@ -96,6 +96,10 @@ class _Printer(Instrument):
     def task_dropped(self, id: str, reason: str) -> None:
         """Print it."""
         self._print(f"{self._name(id)} is dropped: {reason}")
+
+    def task_halted(self, id: str, error: DivergenceError) -> None:
+        """Print it."""
+        self._print(f"{self._name(id)} is halted: {error}")
 
     def invoked(self, id: str, kind: InvocationKind, name: str, parent: str) -> None:
         """Print it, but not again for each replay."""

@@ -8,10 +8,11 @@ from typing import Final, final
 
 import click
 
-from resonate_trio import Instrument
+from resonate_trio import DivergenceError, Instrument
 from resonate_trio._instrument import InvocationKind
 
 READY: Final = "ready"
+HALTED: Final = "task_halted"
 _HOOKS: Final = frozenset(name for name in vars(Instrument) if not name.startswith("_"))
 
 
@@ -43,6 +44,10 @@ class EventWriter(Instrument):
         """Print it."""
         _write("task_dropped", id, reason)
 
+    def task_halted(self, id: str, error: DivergenceError) -> None:
+        """Print it."""
+        _write(HALTED, id, error.id, error.asked, error.stored)
+
     def invoked(self, id: str, kind: InvocationKind, name: str, parent: str) -> None:
         """Print it."""
         _write("invoked", id, kind, name, parent)
@@ -67,7 +72,11 @@ def perform(line: str, instrument: Instrument) -> bool:
         return False
     if hook not in _HOOKS:
         raise ValueError(f"{line!r} is no event: an Instrument has no {hook!r}")
-    getattr(instrument, hook)(*args)
+    if hook == HALTED:
+        id, at, asked, stored = args
+        instrument.task_halted(id, DivergenceError(at, asked=asked, stored=stored))
+    else:
+        getattr(instrument, hook)(*args)
     return True
 
 

@@ -1,0 +1,89 @@
+"""Messages that are not done with, and the workers that they are for."""
+
+from collections.abc import Callable
+from typing import final
+
+from attrs import define, field
+
+from resonate_trio.protocol import Cancel, Execute, PollAddress, Unblock
+from server_ref.machine import Outgoing
+
+Slot = tuple[str, ...]
+"""What a message is about, its kind and id first: of two messages in one slot only the newer one counts."""
+
+
+def slot_of(outgoing: Outgoing) -> Slot:
+    """Return the slot of a message: the task of an `execute`, the promise and address of an `unblock`."""
+    if isinstance(outgoing.message, Unblock):
+        return (Unblock.kind, outgoing.message.promise.id, outgoing.address)
+    return (outgoing.message.kind, outgoing.message.id)
+
+
+@final
+@define(eq=False)
+class Parcel:
+    """A message and where it is. Without a peer it waits."""
+
+    outgoing: Outgoing
+    address: PollAddress
+    slot: Slot
+    peer: "Peer | None" = None
+
+    @property
+    def is_execute(self) -> bool:
+        """Tell whether the message asks for the execution of a task."""
+        return isinstance(self.outgoing.message, Execute)
+
+    @property
+    def is_acquired(self) -> bool:
+        """Tell whether it does so of a task that its peer holds already."""
+        message = self.outgoing.message
+        return isinstance(message, Execute) and message.acquired is not None
+
+
+@final
+@define(eq=False)
+class Peer:
+    """A connected worker.
+
+    Attributes:
+        prefix: it is sent messages about ids that begin with this, and no others.
+        capacity: how many tasks may be on their way to it or held by it, None for any number.
+        ttl: the lease (ms) of the tasks that are acquired for it, None if it acquires them itself.
+        queue: what it has not taken yet.
+        executes: what it was asked to execute and has not acquired yet, taken or not, or being acquired for it.
+        cancels: tasks that it holds and that are to be cancelled, and it was not told. If this is lost with the
+            connection, it hears of that from the replies to its requests.
+        in_hand: what it has taken last, until that is handed over.
+        chosen: when it was chosen last; of equally loaded peers the one that has rested longest is next.
+        notify: called when something was put into the queue, and when the peer was closed.
+    """
+
+    group: str
+    pid: str
+    notify: Callable[[], None]
+    prefix: str = ""
+    capacity: int | None = None
+    ttl: int | None = None
+    queue: dict[Slot, Parcel] = field(factory=dict, repr=False)
+    executes: dict[Slot, Parcel] = field(factory=dict, repr=False)
+    cancels: dict[str, Cancel] = field(factory=dict, repr=False)
+    in_hand: Parcel | None = field(default=None, repr=False)
+    chosen: int = 0
+    is_open: bool = True
+
+    def may_have(self, slot: Slot) -> bool:
+        """Tell whether this peer may be sent what is in a slot."""
+        return slot[1].startswith(self.prefix)
+
+    def suits(self, parcel: Parcel) -> bool:
+        """Tell whether this peer may be sent a message, as far as its address goes too."""
+        address = parcel.address
+        return self.may_have(parcel.slot) and (address.cast != "uni" or address.pid == self.pid)
+
+    def unfinished(self) -> list[Parcel]:
+        """Return what would be lost with this peer."""
+        parcels = self.executes | self.queue
+        if self.in_hand is not None and self.in_hand.slot not in parcels:
+            parcels = {self.in_hand.slot: self.in_hand} | parcels
+        return list(parcels.values())
