@@ -28,7 +28,7 @@ def collect_facts() -> dict[str, object]:
         "cpus": os.cpu_count(),
         "load_average": os.getloadavg(),
         "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": sqlite3.sqlite_version,
         "libraries": {name: version(name) for name in LIBRARIES},

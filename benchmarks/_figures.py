@@ -2,10 +2,10 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self, final
 
-from attrs import evolve, frozen
+from attrs import Factory, frozen
 
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -21,12 +21,16 @@ class Measurement:
         samples_ns: times of what the workload samples.
         operations: how much was done in all, in what the workload counts.
         elapsed_ns: how long all of it took, by the clock on the wall.
+        size: the size of the case, where the cases are the same work at growing sizes.
+        amounts: what else was measured, by a name that has the unit.
     """
 
     case: str
     samples_ns: Sequence[int]
     operations: int
     elapsed_ns: int
+    size: int | None = None
+    amounts: Mapping[str, float] = Factory(dict)
 
 
 @final
@@ -39,12 +43,14 @@ class Summary:
         median_ms: half of them are not above this.
         p95_ms: 95 of 100 of them are not above this.
         rate: operations per second.
+        amounts: what else was measured: the median of each.
     """
 
     samples: int
     median_ms: float
     p95_ms: float
     rate: float
+    amounts: Mapping[str, float] = Factory(dict)
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement]) -> Self:
@@ -57,6 +63,10 @@ class Summary:
             statistics.median(times) / NS_PER_MS,
             percentile(times, 95) / NS_PER_MS,
             sum(measurement.operations for measurement in measurements) * NS_PER_SECOND / elapsed_ns,
+            {
+                name: statistics.median(measurement.amounts[name] for measurement in measurements)
+                for name in measurements[0].amounts
+            },
         )
 
 
@@ -71,7 +81,7 @@ class Figure:
         mode: the system it ran on.
         total: all rounds together.
         rounds: each round for itself, so that a reader sees how far they agree.
-        ratio: the median as a multiple of that of the workload's first case; None where that says nothing.
+        size: the size of the case, where the cases are the same work at growing sizes.
     """
 
     workload: str
@@ -79,11 +89,17 @@ class Figure:
     mode: str
     total: Summary
     rounds: Sequence[Summary]
-    ratio: float | None = None
+    size: int | None = None
 
-    def relative_to(self, first: "Figure") -> "Figure":
-        """Return this figure with its ratio to another one."""
-        return evolve(self, ratio=self.total.median_ms / first.total.median_ms)
+    @property
+    def rate(self) -> float:
+        """Operations per second: the median of the rounds, which one bad round does not move."""
+        return statistics.median(summary.rate for summary in self.rounds)
+
+    @property
+    def median_ms(self) -> float:
+        """The time of a sample in milliseconds: the median of the rounds' medians."""
+        return statistics.median(summary.median_ms for summary in self.rounds)
 
 
 def percentile(times: Sequence[int], percent: int) -> int:

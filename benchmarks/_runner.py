@@ -1,14 +1,17 @@
 """Runs workloads on systems, in rounds: each round does all of them, so that a slow minute strikes them alike."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 from attrs import frozen
 
 from ._figures import Figure, Measurement, Summary
-from .systems import Mode, open_system
-from .workloads import WORKLOADS, Scale, Workload
+from .peers.find import Peers
+from .systems import Mode, System, open_system
+from .workloads import WORKLOADS, Scale
+
+Progress = Callable[[str], None]
 
 
 @final
@@ -18,7 +21,7 @@ class Plan:
 
     Attributes:
         workloads: their names.
-        modes: the systems that they run on.
+        modes: the systems that they run on; each runs those workloads that it can do.
         rounds: how often.
         scale: how much of each.
     """
@@ -28,29 +31,35 @@ class Plan:
     rounds: int
     scale: Scale
 
-    def sized_workloads(self) -> Mapping[str, Workload]:
-        """Return the workloads at the scale of the plan, by name."""
-        return {name: WORKLOADS[name].at(self.scale) for name in self.workloads}
+    def sessions(self, mode: Mode) -> Iterable[Sequence[str]]:
+        """Yield the workloads of a system, those together that it does without being started anew."""
+        names = [name for name in self.workloads if mode in WORKLOADS[name].modes]
+        together = [name for name in names if not WORKLOADS[name].is_alone]
+        if together:
+            yield together
+        yield from ([name] for name in names if WORKLOADS[name].is_alone)
 
 
-async def run(plan: Plan, progress: Callable[[str], None]) -> list[Figure]:
+async def run(plan: Plan, progress: Progress, peers: Peers | None = None) -> list[Figure]:
     """Run a plan; return its figures in the order of the plan.
 
-    Every system is started anew for each round, so that no round pays for what others have stored. Before a
-    workload is measured it runs at the smallest scale, which is not counted.
+    Every system is started anew for each round, so that no round pays for what others have stored. In each round
+    another system begins. Before a workload is measured it runs at the smallest scale, which is not counted.
 
     Args:
         plan: what to run.
         progress: told what begins.
+        peers: where the peers are, if the plan has any.
     """
     measured: defaultdict[tuple[str, Mode], list[list[Measurement]]] = defaultdict(list)
-    for round_number in range(1, plan.rounds + 1):
-        for mode in plan.modes:
-            async with open_system(mode) as system:
-                for name, workload in plan.sized_workloads().items():
-                    progress(f"round {round_number} of {plan.rounds}: {name}, {mode}")
-                    await WORKLOADS[name].at(Scale.TINY).measure(system)
-                    measured[name, mode].append(await workload.measure(system))
+    for number in range(plan.rounds):
+        start = number % len(plan.modes)
+        for mode in (*plan.modes[start:], *plan.modes[:start]):
+            for names in plan.sessions(mode):
+                async with open_system(mode, peers) as system:
+                    for name in names:
+                        progress(f"round {number + 1} of {plan.rounds}: {name}, {mode}")
+                        measured[name, mode].append(await _measure(name, plan.scale, system, mode))
     return [
         figure
         for name in plan.workloads
@@ -59,11 +68,21 @@ async def run(plan: Plan, progress: Callable[[str], None]) -> list[Figure]:
     ]
 
 
+async def _measure(name: str, scale: Scale, system: System, mode: Mode) -> list[Measurement]:
+    await WORKLOADS[name].at(Scale.TINY).measure(system, mode)
+    return await WORKLOADS[name].at(scale).measure(system, mode)
+
+
 def _figures(name: str, mode: Mode, rounds: Sequence[Sequence[Measurement]]) -> list[Figure]:
     """Return a figure for each case of a workload, given its measurements in each round."""
-    cases = list(zip(*rounds, strict=True))
-    figures = [
-        Figure(name, case[0].case, mode, Summary.of(case), [Summary.of([measurement]) for measurement in case])
-        for case in cases
+    return [
+        Figure(
+            name,
+            case[0].case,
+            mode,
+            Summary.of(case),
+            [Summary.of([measurement]) for measurement in case],
+            case[0].size,
+        )
+        for case in zip(*rounds, strict=True)
     ]
-    return [figure.relative_to(figures[0]) for figure in figures] if WORKLOADS[name].is_curve else figures

@@ -1,35 +1,78 @@
-"""What a workload may ask of the system that it measures."""
+"""What a workload may ask of a system that it measures."""
 
 import enum
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, final
 
-from resonate_trio.protocol import Envelope, Request
+from attrs import frozen
 
 
 class Mode(enum.StrEnum):
-    """How a system is put together."""
+    """A system, and how it is put together."""
 
     HTTP = "http"
-    """A server on a SQLite file and two workers, each a process of its own."""
+    """Ours: a server on a SQLite file and two workers, each a process of its own."""
     EMBEDDED_MEMORY = "embedded-memory"
-    """A server in memory and two workers, all in this process."""
+    """Ours: a server in memory and two workers, all in this process."""
     EMBEDDED_DISK = "embedded-disk"
-    """A server on a SQLite file and two workers, all in this process."""
+    """Ours: a server on a SQLite file and two workers, all in this process."""
+    RESTATE = "restate"
+    """Restate: a server on its own disk format and two Python workers, each a process of its own."""
+    DBOS = "dbos"
+    """DBOS: Postgres, and a process with the workflows and whoever calls them."""
+    RESONATE_SDK = "resonate-sdk"
+    """resonate-sdk: a process with a server in memory, a worker, and whoever calls it."""
 
 
-class Connection(Protocol):
-    """One connection to the bare server, for one request at a time."""
+OURS = (Mode.HTTP, Mode.EMBEDDED_MEMORY, Mode.EMBEDDED_DISK)
+PEERS = (Mode.RESTATE, Mode.DBOS, Mode.RESONATE_SDK)
 
-    async def ask(self, request: Envelope[Request]) -> int:
-        """Send a request, wait for the reply; return its status."""
+
+@final
+class WrongResultError(Exception):
+    """The system returned something else than the work amounts to: its time means nothing."""
+
+
+@final
+@frozen
+class Calls:
+    """Calls of one function of the workloads, from outside, each under a fresh id and waited for.
+
+    Attributes:
+        function: its name: `steps`, `calls`, `fan_out`, `empty` or `echo`.
+        arguments: what it is given.
+        expected: what it must return.
+        jobs: how many calls.
+        width: how many of them at any moment.
+    """
+
+    function: str
+    arguments: Sequence[int]
+    expected: int | None
+    jobs: int = 1
+    width: int = 1
+
+
+@final
+@frozen
+class Times:
+    """How long some jobs took.
+
+    Attributes:
+        samples_ns: each of them.
+        elapsed_ns: all of them together, by the clock on the wall.
+    """
+
+    samples_ns: Sequence[int]
+    elapsed_ns: int
 
 
 class System(Protocol):
     """A server with one worker that calls and one that is called, ready for work."""
 
-    async def call(self, function: str, *args: object) -> object:
-        """Call a function of `systems._functions` under a fresh id; return its result."""
+    async def time_calls(self, calls: Calls) -> Times:
+        """Make calls and time them where they are made.
 
-    def connect(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a connection to the server, past the SDK."""
+        Raises:
+            WrongResultError: one did not return what was expected; alone or in a group.
+        """

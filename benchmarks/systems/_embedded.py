@@ -1,11 +1,11 @@
 """Everything in this process: an engine, and two workers on it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import final
 
 from resonate_trio import Resonate
-from resonate_trio.protocol import Envelope, Request
+from resonate_trio.protocol import Batch, BatchedRequest, BatchReply, Envelope, Request
 from server_ref.clock import SystemClock
 from server_ref.engine import Engine, open_engine
 from server_ref.store import Store
@@ -24,6 +24,13 @@ class EngineConnection:
     async def ask(self, request: Envelope[Request]) -> int:
         """Perform a request; return the status of the reply."""
         return (await self._engine.perform(request)).status
+
+    async def ask_together(self, requests: Sequence[Envelope[BatchedRequest]]) -> Sequence[int]:
+        """Perform requests as one batch; return the status of each, or that of the batch."""
+        reply = await self._engine.perform(Envelope(requests[0].head, Batch(requests)))
+        if not isinstance(reply.data, BatchReply):
+            return [reply.status]
+        return [inner.status for inner in reply.data.responses]
 
 
 @asynccontextmanager

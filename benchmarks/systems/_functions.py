@@ -46,8 +46,14 @@ async def empty() -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def park(ctx: Context) -> int:
+    """Wait for somebody outside to settle a promise; return what it is settled with."""
+    promise = await ctx.promise(int)
+    return await promise
+
+
 FUNCTIONS: Mapping[str, Sequence[Callable[..., Any]]] = {
-    CALLER: (steps, calls, fan_out, empty),
+    CALLER: (steps, calls, fan_out, empty, park),
     CALLEE: (echo,),
 }
 

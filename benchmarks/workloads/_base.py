@@ -1,14 +1,20 @@
-"""What every workload is, and how the time of a call is taken."""
+"""What every workload is."""
 
 import enum
-import time
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Protocol, Self, final
-
-import trio
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, Self
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import System
+from benchmarks.systems import OURS, PEERS, Calls, Mode, System, Times
+
+ALL_MODES = (*OURS, *PEERS)
+
+LARGEST: dict[tuple[Mode, str], int] = {
+    (Mode.RESONATE_SDK, "steps"): 1_000,
+    (Mode.RESONATE_SDK, "calls"): 300,
+    (Mode.DBOS, "steps"): 1_000,
+}
+"""The largest n that a function is asked for on a system where more would take minutes and tell nothing new."""
 
 
 class Scale(enum.StrEnum):
@@ -29,63 +35,54 @@ class Workload(Protocol):
         name: what the command line calls it.
         sample: what one sample is the time of.
         counted: what the rate counts.
-        is_curve: its cases are the same work at growing sizes, so their ratios say how it scales.
+        modes: the systems that can do it.
+        is_long: it takes minutes, and is done only when it is asked for.
+        is_alone: it leaves a system that is not fit for others: it gets one of its own.
     """
 
     name: ClassVar[str]
     sample: ClassVar[str]
     counted: ClassVar[str]
-    is_curve: ClassVar[bool]
+    modes: ClassVar[Sequence[Mode]]
+    is_long: ClassVar[bool]
+    is_alone: ClassVar[bool]
 
     @classmethod
     def at(cls, scale: Scale) -> Self:
         """Return the workload at a scale."""
 
-    async def measure(self, system: System) -> list[Measurement]:
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
         """Do the work once; return a measurement of each case."""
 
 
-@final
-class WrongResultError(Exception):
-    """The system returned something else than the work amounts to: its time means nothing."""
+async def measure_sequences(
+    system: System, mode: Mode, function: str, sizes: Sequence[tuple[int, int]]
+) -> list[Measurement]:
+    """Time a function that does something n times, for each n. A sample is the time of one of these.
 
-
-async def timed_call(system: System, function: str, *args: object, expected: object) -> int:
-    """Call a durable function; return the nanoseconds that it took.
-
-    Raises:
-        WrongResultError: it did not return what was expected.
+    Args:
+        system: does it.
+        mode: which that is.
+        function: its name.
+        sizes: each n, and how many times the function is called with it.
     """
-    started_ns = time.perf_counter_ns()
-    result = await system.call(function, *args)
-    elapsed_ns = time.perf_counter_ns() - started_ns
-    if result != expected:
-        raise WrongResultError(f"{function}{args!r} returned {result!r}, not {expected!r}")
-    return elapsed_ns
+    measurements = []
+    for count, jobs in sizes:
+        if count > LARGEST.get((mode, function), count):
+            break
+        times = await system.time_calls(Calls(function, [count], count, jobs))
+        measurements.append(measured(f"n = {count:,}", times, count * jobs, size=count, each=count))
+    return measurements
 
 
-async def measure_sequence(system: System, function: str, count: int, *, repeats: int) -> Measurement:
-    """Time a function that does something `count` times. A sample is the time of one of these."""
-    times = [await timed_call(system, function, count, expected=count) for _ in range(repeats)]
-    return Measurement(f"n = {count:,}", [ns // count for ns in times], count * repeats, sum(times))
+def measured(case: str, times: Times, operations: int, *, size: int | None = None, each: int = 1) -> Measurement:
+    """Return a measurement of some jobs.
 
-
-async def run_side_by_side(job: Callable[[], Awaitable[int]], *, jobs: int, width: int) -> tuple[list[int], int]:
-    """Run a job many times, `width` of them at any moment.
-
-    Returns:
-        What the jobs returned, and the nanoseconds that all of them took together.
+    Args:
+        case: its name.
+        times: what the jobs took.
+        operations: how much they did in all.
+        size: of the case, if it is one of a row of sizes.
+        each: how many samples one job stands for.
     """
-    results: list[int] = []
-    numbers = iter(range(jobs))
-
-    async def work() -> None:
-        for _ in numbers:  # shared by all: whoever is free takes the next
-            result = await job()
-            results.append(result)
-
-    started_ns = time.perf_counter_ns()
-    async with trio.open_nursery() as nursery:
-        for _ in range(width):
-            nursery.start_soon(work)
-    return results, time.perf_counter_ns() - started_ns
+    return Measurement(case, [ns // each for ns in times.samples_ns], operations, times.elapsed_ns, size)

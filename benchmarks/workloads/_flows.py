@@ -1,13 +1,14 @@
 """Many durable functions side by side, each with its steps one after the other."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Self, final
 
 from attrs import frozen
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import System
+from benchmarks.systems import Calls, Mode, System
 
-from ._base import Scale, run_side_by_side, timed_call
+from ._base import ALL_MODES, Scale, measured
 
 
 @final
@@ -16,16 +17,18 @@ class Flows:
     """Concurrent flows of local steps.
 
     Attributes:
-        flows: how many at the same time.
+        sizes: how many at the same time, one case for each.
         steps: how many steps each has.
     """
 
     name: ClassVar[str] = "flows"
     sample: ClassVar[str] = "flow"
     counted: ClassVar[str] = "steps"
-    is_curve: ClassVar[bool] = False
+    modes: ClassVar[Sequence[Mode]] = ALL_MODES
+    is_long: ClassVar[bool] = False
+    is_alone: ClassVar[bool] = False
 
-    flows: int = 100
+    sizes: Sequence[int] = (10, 30, 100, 300)
     steps: int = 20
 
     @classmethod
@@ -35,15 +38,14 @@ class Flows:
             case Scale.FULL:
                 return cls()
             case Scale.QUICK:
-                return cls(flows=30)
+                return cls((10, 30, 100))
             case Scale.TINY:
-                return cls(flows=3, steps=2)
+                return cls((2, 3), steps=2)
 
-    async def measure(self, system: System) -> list[Measurement]:
-        """Start all flows at once, wait for all."""
-
-        async def flow() -> int:
-            return await timed_call(system, "steps", self.steps, expected=self.steps)
-
-        times, elapsed_ns = await run_side_by_side(flow, jobs=self.flows, width=self.flows)
-        return [Measurement(f"{self.flows} × {self.steps}", times, self.flows * self.steps, elapsed_ns)]
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
+        """Start all flows of a case at once, wait for all."""
+        measurements = []
+        for flows in self.sizes:
+            times = await system.time_calls(Calls("steps", [self.steps], self.steps, flows, flows))
+            measurements.append(measured(f"{flows} × {self.steps}", times, flows * self.steps, size=flows))
+        return measurements

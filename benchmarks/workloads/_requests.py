@@ -1,4 +1,4 @@
-"""The server alone: requests that each store a promise, from several connections."""
+"""The server alone: requests that each store a promise, from several connections, one by one or in batches."""
 
 import itertools
 import secrets
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import ClassVar, Self, final
 
-import trio
 from attrs import frozen
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import Connection, System
+from benchmarks.systems import OURS, Connection, Mode, System, WrongResultError, ours, run_side_by_side
 from resonate_trio.protocol import MAX_MILLIS, Envelope, Head, PromiseCreate
 
-from ._base import Scale, WrongResultError, run_side_by_side
+from ._base import Scale, measured
 
 
 @final
@@ -23,17 +22,20 @@ class Requests:
     """Requests of promise.create.
 
     Attributes:
-        connections: how many connections, each with one request on its way; one case for each number.
-        requests: how many requests in each case.
+        cases: how many connections, each with one request on its way, and how many promises that creates; more
+            than one are a batch.
+        promises: how many are created in each case.
     """
 
     name: ClassVar[str] = "requests"
     sample: ClassVar[str] = "request"
-    counted: ClassVar[str] = "requests"
-    is_curve: ClassVar[bool] = False
+    counted: ClassVar[str] = "promises"
+    modes: ClassVar[Sequence[Mode]] = OURS
+    is_long: ClassVar[bool] = False
+    is_alone: ClassVar[bool] = False
 
-    connections: Sequence[int] = (1, 16, 64)
-    requests: int = 4_000
+    cases: Sequence[tuple[int, int]] = ((1, 1), (16, 1), (64, 1), (1, 64), (4, 64), (16, 64))
+    promises: int = 4_096
 
     @classmethod
     def at(cls, scale: Scale) -> Self:
@@ -42,38 +44,40 @@ class Requests:
             case Scale.FULL:
                 return cls()
             case Scale.QUICK:
-                return cls(requests=1_000)
+                return cls(promises=1_024)
             case Scale.TINY:
-                return cls(connections=(1, 2), requests=4)
+                return cls(((1, 1), (2, 1), (2, 3)), promises=12)
 
-    async def measure(self, system: System) -> list[Measurement]:
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
         """Send the requests, case by case."""
-        return [await self._measure(system, width) for width in self.connections]
+        return [await self._measure(system, width, batch) for width, batch in self.cases]
 
-    async def _measure(self, system: System, width: int) -> Measurement:
+    async def _measure(self, system: System, width: int, batch: int) -> Measurement:
         prefix = secrets.token_hex(4)  # ids that no other measurement has
         numbers = itertools.count(1)
         async with AsyncExitStack() as stack:
-            free = [await stack.enter_async_context(system.connect()) for _ in range(width)]
+            free = [await stack.enter_async_context(ours(system).connect()) for _ in range(width)]
 
             async def request() -> int:
                 connection = free.pop()
-                elapsed_ns = await _timed_create(connection, f"{prefix}-{next(numbers)}")
+                elapsed_ns = await _timed_create(connection, [f"{prefix}-{next(numbers)}" for _ in range(batch)])
                 free.append(connection)
                 return elapsed_ns
 
-            async with trio.open_nursery() as nursery:  # each connection once, for the server to know it
-                for _ in range(width):
-                    nursery.start_soon(request)
-            times, elapsed_ns = await run_side_by_side(request, jobs=self.requests, width=width)
-        return Measurement(f"connections: {width}", times, self.requests, elapsed_ns)
+            await run_side_by_side(request, jobs=width, width=width)  # each connection once: the server knows it
+            times = await run_side_by_side(request, jobs=self.promises // batch, width=width)
+        case = f"connections: {width}" if batch == 1 else f"connections: {width}, batches of {batch}"
+        return measured(case, times, self.promises)
 
 
-async def _timed_create(connection: Connection, id: str) -> int:
-    envelope = Envelope(Head(id), PromiseCreate(id, MAX_MILLIS, {}))
+async def _timed_create(connection: Connection, ids: Sequence[str]) -> int:
+    envelopes = [Envelope(Head(id), PromiseCreate(id, MAX_MILLIS, {})) for id in ids]
     started_ns = time.perf_counter_ns()
-    status = await connection.ask(envelope)
+    if len(envelopes) == 1:
+        statuses: Sequence[int] = [await connection.ask(envelopes[0])]
+    else:
+        statuses = await connection.ask_together(envelopes)
     elapsed_ns = time.perf_counter_ns() - started_ns
-    if status != 200:
-        raise WrongResultError(f"promise.create of {id!r} was answered with status {status}, not 200")
+    if list(statuses) != [200] * len(envelopes):
+        raise WrongResultError(f"promise.create of {ids!r} was answered with {statuses!r}, not 200 each")
     return elapsed_ns

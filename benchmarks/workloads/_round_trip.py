@@ -1,13 +1,14 @@
 """One remote call while all workers are idle: what is left when nothing has to wait for anything else."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Self, final
 
 from attrs import frozen
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import System
+from benchmarks.systems import Calls, Mode, System
 
-from ._base import Scale, timed_call
+from ._base import ALL_MODES, Scale, measured
 
 
 @final
@@ -22,7 +23,9 @@ class RoundTrip:
     name: ClassVar[str] = "round-trip"
     sample: ClassVar[str] = "call"
     counted: ClassVar[str] = "calls"
-    is_curve: ClassVar[bool] = False
+    modes: ClassVar[Sequence[Mode]] = ALL_MODES
+    is_long: ClassVar[bool] = False
+    is_alone: ClassVar[bool] = False
 
     calls: int = 100
 
@@ -37,7 +40,7 @@ class RoundTrip:
             case Scale.TINY:
                 return cls(calls=3)
 
-    async def measure(self, system: System) -> list[Measurement]:
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
         """Make the calls, one after the other."""
-        times = [await timed_call(system, "echo", call, expected=call) for call in range(self.calls)]
-        return [Measurement("idle workers", times, len(times), sum(times))]
+        times = await system.time_calls(Calls("echo", [1], 1, self.calls))
+        return [measured("idle workers", times, self.calls)]

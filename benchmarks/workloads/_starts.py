@@ -1,13 +1,14 @@
 """Functions that do nothing: what it costs to start one and to learn that it has ended."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Self, final
 
 from attrs import frozen
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import System
+from benchmarks.systems import Calls, Mode, System
 
-from ._base import Scale, run_side_by_side, timed_call
+from ._base import ALL_MODES, Scale, measured
 
 
 @final
@@ -23,7 +24,9 @@ class Starts:
     name: ClassVar[str] = "starts"
     sample: ClassVar[str] = "start"
     counted: ClassVar[str] = "starts"
-    is_curve: ClassVar[bool] = False
+    modes: ClassVar[Sequence[Mode]] = ALL_MODES
+    is_long: ClassVar[bool] = False
+    is_alone: ClassVar[bool] = False
 
     starts: int = 640
     width: int = 64
@@ -39,11 +42,7 @@ class Starts:
             case Scale.TINY:
                 return cls(starts=4, width=2)
 
-    async def measure(self, system: System) -> list[Measurement]:
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
         """Keep `width` of them running until all have ended."""
-
-        async def start() -> int:
-            return await timed_call(system, "empty", expected=None)
-
-        times, elapsed_ns = await run_side_by_side(start, jobs=self.starts, width=self.width)
-        return [Measurement(f"{self.width} at a time", times, self.starts, elapsed_ns)]
+        times = await system.time_calls(Calls("empty", [], None, self.starts, self.width))
+        return [measured(f"{self.width} at a time", times, self.starts)]

@@ -6,9 +6,9 @@ from typing import ClassVar, Self, final
 from attrs import frozen
 
 from benchmarks._figures import Measurement
-from benchmarks.systems import System
+from benchmarks.systems import Mode, System
 
-from ._base import Scale, measure_sequence
+from ._base import ALL_MODES, Scale, measure_sequences
 
 
 @final
@@ -23,9 +23,11 @@ class Steps:
     name: ClassVar[str] = "steps"
     sample: ClassVar[str] = "step"
     counted: ClassVar[str] = "steps"
-    is_curve: ClassVar[bool] = True
+    modes: ClassVar[Sequence[Mode]] = ALL_MODES
+    is_long: ClassVar[bool] = False
+    is_alone: ClassVar[bool] = False
 
-    sizes: Sequence[tuple[int, int]] = ((100, 5), (1_000, 2), (5_000, 1))
+    sizes: Sequence[tuple[int, int]] = ((50, 10), (200, 5), (1_000, 2), (5_000, 1))
 
     @classmethod
     def at(cls, scale: Scale) -> Self:
@@ -34,10 +36,10 @@ class Steps:
             case Scale.FULL:
                 return cls()
             case Scale.QUICK:
-                return cls(((100, 3), (1_000, 1)))
+                return cls(((50, 3), (200, 1), (1_000, 1)))
             case Scale.TINY:
                 return cls(((2, 1), (4, 1)))
 
-    async def measure(self, system: System) -> list[Measurement]:
+    async def measure(self, system: System, mode: Mode) -> list[Measurement]:
         """Run flows of each size, one after the other."""
-        return [await measure_sequence(system, "steps", size, repeats=flows) for size, flows in self.sizes]
+        return await measure_sequences(system, mode, "steps", self.sizes)

@@ -20,8 +20,13 @@ def test_percentile_is_a_sample_that_95_of_100_do_not_exceed(count: int, expecte
     assert percentile(range(count), 95) == expected
 
 
-def test_ratio_is_that_of_the_medians() -> None:
-    """A figure relative to another one has the quotient of their medians."""
-    first = Figure("steps", "n = 1", "http", Summary(1, 2.0, 2.0, 500.0), [])
-    second = Figure("steps", "n = 9", "http", Summary(1, 3.0, 3.0, 333.0), [])
-    assert second.relative_to(first).ratio == pytest.approx(1.5)
+def test_one_bad_round_does_not_move_a_figure() -> None:
+    """A figure is the median of its rounds; what else was measured is the median of the measurements."""
+    measurements = [
+        Measurement("n = 1", [ns], 1, ns, amounts={"KiB": kib})
+        for ns, kib in ((2_000_000, 5.0), (900_000_000, 90.0), (4_000_000, 6.0))
+    ]
+    rounds = [Summary.of([measurement]) for measurement in measurements]
+    figure = Figure("steps", "n = 1", "http", Summary.of(measurements), rounds)
+    assert (figure.median_ms, figure.rate) == (4.0, 250.0)
+    assert figure.total.amounts == {"KiB": 6.0}

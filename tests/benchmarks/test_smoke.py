@@ -7,9 +7,8 @@ from rich.console import Console
 from benchmarks._facts import collect_facts
 from benchmarks._report import to_document, to_table
 from benchmarks._runner import Plan, run
-from benchmarks.systems import Mode, open_system
-from benchmarks.workloads import WORKLOADS, Scale, WrongResultError
-from benchmarks.workloads._base import timed_call
+from benchmarks.systems import Calls, Mode, WrongResultError, open_system, ours
+from benchmarks.workloads import WORKLOADS, Scale
 
 pytestmark = pytest.mark.trio
 
@@ -18,11 +17,14 @@ def unheard(_: str) -> None:
     """Take news of the progress."""
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+EMBEDDED = [name for name, workload in WORKLOADS.items() if Mode.EMBEDDED_MEMORY in workload.modes]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 async def test_workload_runs_embedded(name: str) -> None:
     """Each workload gives at least one case, each case has samples, and none took no time."""
     async with open_system(Mode.EMBEDDED_MEMORY) as system:
-        measurements = await WORKLOADS[name].at(Scale.TINY).measure(system)
+        measurements = await WORKLOADS[name].at(Scale.TINY).measure(system, Mode.EMBEDDED_MEMORY)
     assert measurements
     for measurement in measurements:
         assert measurement.operations >= len(measurement.samples_ns) > 0
@@ -50,27 +52,41 @@ async def test_report_has_all_figures_and_the_surroundings() -> None:
     plan = Plan(["requests"], [Mode.EMBEDDED_MEMORY], 1, Scale.TINY)
     figures = await run(plan, unheard)
     table = to_table(figures)
-    assert table.row_count == len(figures) == 2
-    console = Console(width=120)
+    assert table.row_count == len(figures) == 3
+    console = Console(width=160)
     with console.capture() as printed:
         console.print(table)
     assert "connections: 2" in printed.get()
     document = orjson.loads(orjson.dumps(to_document(plan, figures, collect_facts())))
-    assert [figure["case"] for figure in document["figures"]] == ["connections: 1", "connections: 2"]
-    assert document["parameters"]["workloads"]["requests"]["counted"] == "requests"
+    assert [figure["case"] for figure in document["figures"]] == [
+        "connections: 1",
+        "connections: 2",
+        "connections: 2, batches of 3",
+    ]
+    assert document["parameters"]["workloads"]["requests"]["counted"] == "promises"
     assert document["facts"]["cpus"] >= 1
 
 
 async def test_wrong_result_is_no_measurement() -> None:
     """A system that returns something else is refused, however fast it was."""
     async with open_system(Mode.EMBEDDED_MEMORY) as system:
-        with pytest.raises(WrongResultError, match=r"echo\(1,\) returned 1, not 2"):
-            await timed_call(system, "echo", 1, expected=2)
+        with pytest.RaisesGroup(pytest.RaisesExc(WrongResultError, match=r"echo\(1,\) returned 1, not 2")):
+            await system.time_calls(Calls("echo", [1], 2))
+
+
+HTTP_ONLY = [name for name, workload in WORKLOADS.items() if workload.modes == (Mode.HTTP,)]
 
 
 @pytest.mark.slow
-async def test_processes_are_started_and_stopped() -> None:
+@pytest.mark.parametrize("names", [["rfcs", "requests"], HTTP_ONLY], ids=["both", "http only"])
+async def test_processes_are_started_and_stopped(names: list[str]) -> None:
     """Over HTTP, a server and two workers are started, reached by the SDK and past it, and stopped."""
     async with open_system(Mode.HTTP) as system:
-        for name in ("rfcs", "requests"):
-            assert await WORKLOADS[name].at(Scale.TINY).measure(system)
+        for name in names:
+            assert await WORKLOADS[name].at(Scale.TINY).measure(system, Mode.HTTP)
+
+
+async def test_peer_has_no_server_of_ours() -> None:
+    """A workload that asks the server past the SDK refuses what has none."""
+    with pytest.raises(TypeError, match="peer"):
+        ours(object())
