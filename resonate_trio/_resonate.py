@@ -324,7 +324,14 @@ class Resonate(RootCalls):
             listeners = Listeners(link, PollAddress("uni", settings.group, settings.pid))
             codec = Codec(self.registry.errors, f"{settings.group}/{settings.pid}")
             runtime = Runtime(
-                link, transport.clock, codec, self.registry, settings.group, self._dialect, options.instrument
+                link,
+                transport.clock,
+                codec,
+                self.registry,
+                settings.group,
+                self._dialect,
+                options.instrument,
+                listeners.wait,
             )
             worker = Worker(runtime, options, token=settings.token)
             await services.start(worker.run)

@@ -264,7 +264,7 @@ class Frame:
 
         if not self.execution.ledger.is_known(id):
             recheck()
-        with self._standing(recheck, scope):
+        with self._standing(recheck, scope), self.execution.attentive(partial(self.alarms, scope)):
             await self.execution.run_local(request, work, self.run, self.is_first)
         await self.checkpoint()
 

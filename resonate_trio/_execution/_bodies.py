@@ -8,7 +8,8 @@ Whoever wakes a body counts it as running at that very moment, not when trio sch
 is never true in between.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 import trio
@@ -60,6 +61,7 @@ class Bodies:
         self._waits: dict[Wait, None] = {}
         self._by_id: dict[str, list[Wait]] = {}  # may name waits that are over
         self._all_blocked = trio.Event()
+        self._attentive: dict[Callable[[], Alarms], None] = {}
 
     def __repr__(self) -> str:
         return f"<Bodies: {self._running} running, {len(self._waits)} blocked>"
@@ -110,6 +112,20 @@ class Bodies:
                 wait.ids.pop(id)
                 if wait.first or not wait.ids:
                     self.interrupt(wait)
+
+    @contextmanager
+    def attentive(self, alarms: Callable[[], Alarms]) -> Generator[None]:
+        """Let a body run that `alarms` concern nevertheless: it stands at a local invocation."""
+        self._attentive[alarms] = None
+        try:
+            yield
+        finally:
+            del self._attentive[alarms]
+
+    def feared(self) -> dict[str, None]:
+        """Return the promises whose failure matters to a body, blocked or not."""
+        alarms = [*self._attentive, *(wait.alarms for wait in self._waits)]
+        return dict.fromkeys(id for each in alarms for id in each().failing)
 
     def has_running(self) -> bool:
         """Tell whether a body runs."""

@@ -9,7 +9,7 @@ the function from its start and finds the outcomes stored.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -30,11 +30,13 @@ from resonate_trio.protocol import (
 )
 
 from ._beginning import Beginning
-from ._bodies import Bodies, Wait
+from ._bodies import Alarms, Bodies, Wait
 from ._calling import OUTSIDE, Run, Work
+from ._hearing import HEAR_AFTER, Hearing
 from ._held import HeldTask
 from ._ledger import Ledger
 from ._life import Ending, Life
+from ._outbox import Outbox
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -43,10 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("resonate_trio.execution")
 
 FIRST_CHILD: Final = 1
-MAX_CREATES: Final = 500
-"""How many promises are created in one round trip at most."""
-FLUSH_TICKS: Final = 2
-"""For how many turns of the event loop what is to be created waits for the suspension."""
 
 
 @final
@@ -81,10 +79,11 @@ class Execution:
         self._on_park = on_park
         self._bodies = Bodies()
         self.ledger = Ledger(runtime, self.life, self._bodies, preload)
+        self._outbox = Outbox(self.ledger, self._bodies)
+        self._hearing = Hearing(runtime, self.life, self.ledger)
         self._root: Run | None = None
         self._local: dict[str, Run | None] = {}  # promises that are executed here: a task may not await them
         self._asked: dict[str, Cancellation] = {}  # who asked that an invocation be cancelled
-        self._outbox: dict[str, PromiseCreate] = {}  # promises that are to be created, and no hurry
         self._nursery: trio.Nursery | None = None
         self._result: Settlement | None = None
         self._resumption: Sequence[Promise] = ()
@@ -128,6 +127,7 @@ class Execution:
                 async with trio.open_nursery() as self._nursery:
                     self.spawn(self._run_root, prepare)
                     await self._drive()
+                    self._nursery.cancel_scope.cancel()  # nobody listens any more
         except* ExecutionDropped:
             pass
         assert self.life.ending is not None
@@ -168,10 +168,8 @@ class Execution:
         if not self.runtime.link.offers(extensions.BATCH):
             self.spawn(self.ledger.create, request)
             return
-        self._outbox[request.id] = request
-        if len(self._outbox) == 1:
-            assert self._nursery is not None
-            self._nursery.start_soon(self._flush_soon)
+        assert self._nursery is not None
+        self._outbox.add(request, self._nursery)
 
     def start_local(self, request: PromiseCreate, work: Work, *, is_first: bool) -> None:
         """Run a local invocation beside the calling body; otherwise as `run_local`."""
@@ -242,6 +240,10 @@ class Execution:
         """
         await self._bodies.block(wait)
         self.life.check()
+
+    def attentive(self, alarms: Callable[[], Alarms]) -> AbstractContextManager[None]:
+        """Let the calling body run something that `alarms` may cut."""
+        return self._bodies.attentive(alarms)
 
     def interrupt(self, wait: Wait) -> None:
         """Have a blocked body go on."""
@@ -328,21 +330,6 @@ class Execution:
                 run.recall(made_calls=True, cut_by=first.tags.get(tags.CUT))
         return run
 
-    async def _flush_soon(self) -> None:
-        """Create what was invoked, unless the task is suspended at once, which then takes it along."""
-        for _ in range(FLUSH_TICKS):
-            await trio.lowlevel.checkpoint()
-        while self._outbox:
-            self._bodies.started()
-            try:
-                await self.ledger.create_all(self._take_outbox())
-            finally:
-                self._bodies.ended()
-
-    def _take_outbox(self) -> Sequence[PromiseCreate]:
-        taken = list(islice(self._outbox, MAX_CREATES))
-        return [self._outbox.pop(id) for id in taken]
-
     async def _watch_timer(self, id: str, ends_at: int, scope: trio.CancelScope) -> None:
         with scope:
             await trio.sleep(max(0.0, self._seconds_until(ends_at)))
@@ -364,8 +351,13 @@ class Execution:
 
     async def _drive(self) -> None:
         """Wait until all bodies are blocked or done, then suspend or fulfil the task."""
+        assert self._nursery is not None
         while True:
-            await self._bodies.all_blocked()
+            while self._bodies.has_running():
+                with trio.move_on_after(HEAR_AFTER):
+                    await self._bodies.all_blocked()
+                    break
+                self._hearing.start(filter(self._can_await, self._bodies.feared()), self._nursery)
             if self._result is not None:
                 await self.life.insist(self._fulfill, *self._result)
                 return
@@ -388,8 +380,6 @@ class Execution:
         """
         sweep = False
         while self._result is None and not self._bodies.has_running():
-            while len(self._outbox) > MAX_CREATES:
-                await self.ledger.create_all(self._take_outbox())
             awaited = self._bodies.awaited(self._can_await, every=sweep)
             news = self.ledger.learn(await self.life.insist(self._await_settled, awaited))
             if not news and not self._bodies.has_running():  # a server that does not tell what settled
@@ -398,7 +388,8 @@ class Execution:
             sweep = not sweep and not set(news).isdisjoint(awaited)
 
     async def _await_settled(self, awaited: Mapping[str, bool]) -> Sequence[Promise]:
-        creates = self._take_outbox()
+        creates = await self._outbox.take()
+        self._hearing.stop()
         self.life.is_held = False
         self._held_again = trio.Event()
         told, created = await self.held.suspend(awaited, creates)

@@ -505,3 +505,34 @@ async def test_race_that_all_lose_raises_all_failures(world: World) -> None:
 
     async with app:
         assert await app.rfc("a", flow) == ["5.0", "1.0"]
+
+
+@pytest.mark.needs_extension("cancel")
+@pytest.mark.parametrize("kind", ["lfi", "lfc"])
+async def test_remote_failure_is_heard_while_a_local_step_runs(world: World, kind: str) -> None:
+    """The step is cut, and the remote sibling cancelled, long before the step would have ended by itself."""
+    app = world.resonate("foo")
+
+    @app.register(retry=Never())
+    async def fail() -> None:
+        await trio.sleep(2)
+        raise ValueError("failed")
+
+    @app.register
+    async def last() -> None:
+        await trio.sleep(1000)
+
+    @app.register
+    async def flow(ctx: Context) -> float:
+        with pytest.RaisesGroup(ValueError):
+            async with ctx.open_nursery() as nursery:
+                nursery.rfi(fail)
+                nursery.rfi(last)
+                if kind == "lfi":
+                    nursery.lfi(last)
+                else:
+                    await nursery.lfc(last)
+        return trio.current_time()
+
+    async with app:
+        assert await app.rfc("a", flow) == pytest.approx(2, abs=0.1)
