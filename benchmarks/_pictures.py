@@ -1,6 +1,7 @@
 """Pictures of figures, as SVG. Pure."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -10,6 +11,9 @@ from pygal.style import Style
 
 from ._figures import Figure
 from .systems import Mode
+
+# For its maps, which we do not draw, pygal leaves a finder of an old kind among those of Python's imports.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 COLOURS: Final[Mapping[Mode, str]] = {
     Mode.HTTP: "#0b6e99",
