@@ -262,6 +262,7 @@ class Frame:
             if canceller is not None:
                 self.cancel(id, canceller)
 
+        self.execution.expect_local(id)
         if not self.execution.ledger.is_known(id):
             recheck()
         with self._standing(recheck, scope), self.execution.attentive(partial(self.alarms, scope)):

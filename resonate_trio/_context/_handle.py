@@ -74,6 +74,7 @@ class Handle(Generic[T]):
     async def _result(self) -> T:
         self._frame.check_task(f"await on the handle of {self.name}")
         cutter = await self._frame.wait([self.id])
+        self._frame.see(self.id)
         if cutter is not None:
             await cutter.raise_cancelled()
         self.was_awaited = True

@@ -61,6 +61,7 @@ class Bodies:
         self._waits: dict[Wait, None] = {}
         self._by_id: dict[str, list[Wait]] = {}  # may name waits that are over
         self._all_blocked = trio.Event()
+        self._changed = trio.Event()
         self._attentive: dict[Callable[[], Alarms], None] = {}
 
     def __repr__(self) -> str:
@@ -75,6 +76,7 @@ class Bodies:
         self._running -= 1
         if not self._running:
             self._all_blocked.set()
+            self._changed.set()
 
     async def all_blocked(self) -> None:
         """Wait until no body runs."""
@@ -87,6 +89,7 @@ class Bodies:
         self._waits[wait] = None
         for id in wait.ids:
             self._by_id.setdefault(id, []).append(wait)
+        self._changed.set()
         self.ended()
         try:
             await wait.over.wait()
@@ -117,15 +120,16 @@ class Bodies:
     def attentive(self, alarms: Callable[[], Alarms]) -> Generator[None]:
         """Let a body run that `alarms` concern nevertheless: it stands at a local invocation."""
         self._attentive[alarms] = None
+        self._changed.set()
         try:
             yield
         finally:
             del self._attentive[alarms]
 
-    def feared(self) -> dict[str, None]:
-        """Return the promises whose failure matters to a body, blocked or not."""
-        alarms = [*self._attentive, *(wait.alarms for wait in self._waits)]
-        return dict.fromkeys(id for each in alarms for id in each().failing)
+    async def changed(self) -> None:
+        """Wait until no body runs, or one of them stands at something new."""
+        self._changed = trio.Event()
+        await self._changed.wait()
 
     def has_running(self) -> bool:
         """Tell whether a body runs."""
@@ -136,7 +140,7 @@ class Bodies:
         return any(len(wait.ids) > 1 for wait in self._waits)
 
     def awaited(self, can_be_awaited: Callable[[str], bool], *, every: bool) -> dict[str, bool]:
-        """Return what to listen for while all bodies are blocked, of what a task may await.
+        """Return what to listen for, of what a task may await.
 
         The values tell whether only a failure matters.
 
@@ -151,9 +155,10 @@ class Bodies:
         awaited: dict[str, bool] = {}
         for wait in self._waits:
             candidates = [id for id in wait.ids if can_be_awaited(id)]
-            alarms = wait.alarms()
             for id in candidates if every or wait.first else candidates[-1:]:
                 awaited[id] = False
+        for each in (*self._attentive, *(wait.alarms for wait in self._waits)):
+            alarms = each()
             for id in filter(can_be_awaited, alarms.settling):
                 awaited[id] = False
             for id in filter(can_be_awaited, alarms.failing):

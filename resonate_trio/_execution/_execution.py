@@ -171,10 +171,14 @@ class Execution:
         assert self._nursery is not None
         self._outbox.add(request, self._nursery)
 
+    def expect_local(self, id: str) -> None:
+        """Note that an invocation is executed here: cancelling it is to tell its function, not the server."""
+        self._local.setdefault(id, None)
+
     def start_local(self, request: PromiseCreate, work: Work, *, is_first: bool) -> None:
         """Run a local invocation beside the calling body; otherwise as `run_local`."""
         self.life.check()
-        self._local.setdefault(request.id, None)
+        self.expect_local(request.id)
         self.spawn(self.run_local, request, work, None, is_first)
 
     async def run_local(self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool) -> None:
@@ -187,7 +191,7 @@ class Execution:
             is_first: what is not known here was never invoked before.
         """
         id, ledger = request.id, self.ledger
-        self._local.setdefault(id, None)
+        self.expect_local(id)
         is_new = ledger.claim(request)
         begun = self._begin(request) if is_new and is_first and not work.function.takes_context else None
         if is_new and begun is None:
@@ -357,7 +361,8 @@ class Execution:
                 with trio.move_on_after(HEAR_AFTER):
                     await self._bodies.all_blocked()
                     break
-                self._hearing.start(filter(self._can_await, self._bodies.feared()), self._nursery)
+                self._hearing.start(self._bodies.awaited(self._can_await, every=False), self._nursery)
+                await self._bodies.changed()
             if self._result is not None:
                 await self.life.insist(self._fulfill, *self._result)
                 return

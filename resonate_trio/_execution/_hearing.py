@@ -1,4 +1,4 @@
-"""Hearing of failures elsewhere while something runs here: a task that is not suspended is not woken."""
+"""Hearing of what happens elsewhere while something runs here: a task that is not suspended is not woken."""
 
 import logging
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from ._runtime import Listen, Runtime
 
 logger = logging.getLogger("resonate_trio.execution")
 
-HEAR_AFTER: Final = 1.0
+HEAR_AFTER: Final = 0.2
 """After how long (s) in which something runs here it is worth a request to hear of each of the others."""
 
 

@@ -45,6 +45,10 @@ class Program:
         """Wait until it has said a line."""
         await self.until(lambda: line in self.said)
 
+    async def complains(self, what: str) -> None:
+        """Wait until a line on its stderr has held something."""
+        await self.until(lambda: any(what in line for line in self.complained))
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds of what it has said."""
         while not condition():
@@ -130,6 +134,18 @@ class Kit:
         """
         worker = await self.script("worker", group, server.url, json.dumps(options))
         await worker.says("ready")
+        return worker
+
+    async def serving(self, name: str, *arguments: str, **options: float) -> Program:
+        """Start one of our programs that calls `Resonate.serve`; return when it takes tasks.
+
+        Args:
+            name: the program.
+            *arguments: for it.
+            **options: those of WorkerOptions, its last argument, if there are any.
+        """
+        worker = await self.script(name, *arguments, *([json.dumps(options)] if options else []))
+        await worker.complains("executing tasks")
         return worker
 
 

@@ -536,3 +536,27 @@ async def test_remote_failure_is_heard_while_a_local_step_runs(world: World, kin
 
     async with app:
         assert await app.rfc("a", flow) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["sleep", "rfc"])
+async def test_wait_is_over_in_time_while_a_local_step_runs_beside_it(world: World, kind: str) -> None:
+    """The task is held all the while, so it is not woken: the worker listens."""
+    app = world.resonate("foo")
+
+    @app.register
+    async def last(seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    @app.register
+    async def flow(ctx: Context) -> float:
+        step = ctx.lfi(last, 100.0)
+        if kind == "sleep":
+            await ctx.sleep(5)
+        else:
+            await ctx.rfc(last, 5.0)
+        ended = trio.current_time()
+        await step
+        return ended
+
+    async with app:
+        assert await app.rfc("a", flow) == pytest.approx(5, abs=0.5)
