@@ -44,6 +44,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="model: which random histories are tried: others for another number (default: 0)",
     )
     group.addoption(
+        "--simulation-seeds",
+        type=int,
+        default=2_000,
+        metavar="N",
+        help="simulation: how many random flows are run under random faults (default: 2000)",
+    )
+    group.addoption(
+        "--simulation-seed",
+        type=int,
+        default=None,
+        metavar="N",
+        help="simulation: the only seed to run, one that has failed, for one",
+    )
+    group.addoption(
         "--extensions",
         choices=("core", "none"),
         default="core",

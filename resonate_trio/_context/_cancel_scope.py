@@ -124,7 +124,8 @@ class CancelScope:
             )
         except BaseException as rest:  # what a group holds beside the cancellation
             return rest
-        return None if is_caught else error
+        # At the function's own deadline a shield ends too, but that is not for the code behind it to survive.
+        return None if is_caught and not self._frame.run.is_over else error
 
     def close(self) -> None:
         """End the scope: nothing is cut by it any more."""

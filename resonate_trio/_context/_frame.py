@@ -279,7 +279,7 @@ class Frame:
 
     def writing(self) -> AbstractContextManager[None]:
         """Let the function wait for the server only, which nothing cuts but the end of everything."""
-        return self._standing(lambda: None, self._innermost)
+        return self._standing(lambda: None, self._innermost, is_shielded=True)
 
     def look(self, scope: CancelScope) -> CancelScope | None:
         """Return the scope that cuts a wait in `scope`; see that children of cancelled nurseries are cancelled.
@@ -322,13 +322,15 @@ class Frame:
         return self.execution.life.shielded(deadline=self._deadline)
 
     @contextmanager
-    def _standing(self, recheck: Callable[[], None], scope: CancelScope) -> Generator[None]:
+    def _standing(
+        self, recheck: Callable[[], None], scope: CancelScope, *, is_shielded: bool = False
+    ) -> Generator[None]:
         """Let the function stand at a wait. What cuts it physically is not ours, or the end of everything."""
         life = self.execution.life
         is_raised = any(around.is_raised for around in scope.visible())
         outer, self._recheck = self._recheck, recheck
         try:
-            with self.shielded() if is_raised else nullcontext():
+            with self.shielded() if is_raised or is_shielded else nullcontext():
                 yield
         except trio.Cancelled:
             if not life.is_held:

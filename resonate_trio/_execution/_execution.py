@@ -177,9 +177,9 @@ class Execution:
 
     def start_local(self, request: PromiseCreate, work: Work, *, is_first: bool) -> None:
         """Run a local invocation beside the calling body; otherwise as `run_local`."""
-        self.life.check()
+        is_new = self.ledger.claim(request)  # at once: the function may be at its end before the body runs
         self.expect_local(request.id)
-        self.spawn(self.run_local, request, work, None, is_first)
+        self.spawn(self._run_claimed, request, work, None, is_first, is_new)
 
     async def run_local(self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool) -> None:
         """Run a local invocation up to its stored outcome, unless that is known already.
@@ -190,9 +190,13 @@ class Execution:
             outer: the caller's run, if it waits in the same task.
             is_first: what is not known here was never invoked before.
         """
+        self.expect_local(request.id)
+        await self._run_claimed(request, work, outer, is_first, self.ledger.claim(request))
+
+    async def _run_claimed(
+        self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool, is_new: bool
+    ) -> None:
         id, ledger = request.id, self.ledger
-        self.expect_local(id)
-        is_new = ledger.claim(request)
         begun = self._begin(request) if is_new and is_first and not work.function.takes_context else None
         if is_new and begun is None:
             await ledger.create(request)

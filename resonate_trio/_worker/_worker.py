@@ -86,7 +86,12 @@ class Worker:
                 self._nursery.start_soon(self._heartbeat.run)
                 self._nursery.start_soon(self._watch_leases)
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                # Some are inside a shield, which our own cancellation does not pass.
+                for execution in [*self._active.values(), *self._parked.values()]:
+                    execution.drop("the worker has ended")
 
     def receive(self, message: Execute) -> None:
         """Take a task that the server offers, when there is a seat."""

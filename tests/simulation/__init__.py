@@ -1,0 +1,1 @@
+"""Random flows on three workers under random faults, each from one integer seed."""
