@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="model: which random histories are tried: others for another number (default: 0)",
     )
     group.addoption(
+        "--determinism-histories",
+        type=int,
+        default=None,
+        metavar="N",
+        help="determinism: how many histories of each flow are played (0: all)",
+    )
+    group.addoption(
         "--simulation-seeds",
         type=int,
         default=2_000,

@@ -365,8 +365,9 @@ class Execution:
                 with trio.move_on_after(HEAR_AFTER):
                     await self._bodies.all_blocked()
                     break
-                self._hearing.start(self._bodies.awaited(self._can_await, every=False), self._nursery)
-                await self._bodies.changed()
+                if self._bodies.has_running():  # the last may have ended at the very moment
+                    self._hearing.start(self._bodies.awaited(self._can_await, every=False), self._nursery)
+                    await self._bodies.changed()
             if self._result is not None:
                 await self.life.insist(self._fulfill, *self._result)
                 return
