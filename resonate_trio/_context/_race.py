@@ -10,7 +10,7 @@ from resonate_trio._codec import Call
 from resonate_trio._errors import DivergenceError, UsageError
 from resonate_trio._execution import Wait
 from resonate_trio._outcome import Cancellation
-from resonate_trio.protocol import PromiseCreate, PromiseState, tags
+from resonate_trio.protocol import EMPTY, PromiseCreate, PromiseState, tags
 
 from ._children import Children
 from ._frame import Frame
@@ -53,7 +53,7 @@ async def race(children: Children) -> object:
 
 
 def _request(frame: Frame) -> PromiseCreate:
-    """Describe the promise that holds the choice: the id of the winner."""
+    """Describe the promise that holds the choice: the id of the winner, nothing if there is none."""
     lineage = frame.next_local()
     frame.runtime.instrument.invoked(lineage.id, "local", "nursery.first", frame.lineage.id)
     request = frame.create(lineage, frame.run.timeout_at, {tags.SCOPE: tags.LOCAL})
@@ -61,7 +61,7 @@ def _request(frame: Frame) -> PromiseCreate:
 
 
 async def _choose(frame: Frame, choice: PromiseCreate, runners: Runners) -> None:
-    """Wait until one has succeeded and store that, or until all have failed, which needs no choice."""
+    """Wait until one has succeeded, or all have failed, and store that."""
     ledger, codec, scope = frame.execution.ledger, frame.runtime.codec, frame.innermost
     frame.check_plain_scopes()
     is_new = ledger.claim(choice)
@@ -71,10 +71,10 @@ async def _choose(frame: Frame, choice: PromiseCreate, runners: Runners) -> None
         canceller = frame.look(scope)
         if winner is not None:
             outcome = PromiseState.RESOLVED, codec.encode(winner.id)
+        elif len(known) == len(runners):
+            outcome = PromiseState.RESOLVED, EMPTY
         elif canceller is not None:
             outcome = PromiseState.CANCELED, Cancellation(canceller.id).encode(codec)
-        elif len(known) == len(runners):
-            return
         else:
             unknown = [runner.id for runner in runners if runner not in known]
             await frame.stand(Wait(unknown, partial(frame.alarms, scope), first=True), scope)
@@ -92,6 +92,8 @@ def _chosen(frame: Frame, id: str, runners: Runners) -> Handle[Any] | None:
     if choice is None or choice.state is not PromiseState.RESOLVED:
         return None
     winner = frame.runtime.codec.decode(choice.value)
+    if winner is None:
+        return None
     for runner in runners:
         if runner.id == winner:
             return runner

@@ -190,7 +190,12 @@ class Run:
             if self.is_over:
                 raise
             failure = error
-        await context.close(failure)
+        try:
+            await context.close(failure)
+        except BaseExceptionGroup as group:
+            if self.is_over:
+                raise self._without_failures(group) from None
+            raise
         return result
 
     def _without_failures(self, group: BaseExceptionGroup) -> BaseExceptionGroup:

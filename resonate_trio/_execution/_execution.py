@@ -205,6 +205,8 @@ class Execution:
             self.runtime.instrument.step_replayed(id, work.function.name)
             return
         self._check_lease()
+        if id in self._asked and is_new and not is_first:
+            is_new = await self._first_child(id) is None  # it may have run, and the server not have told
         if id in self._asked and is_new:
             cancelled = PromiseState.CANCELED, self._asked[id].encode(self.runtime.codec)
             await (ledger.settle(id, *cancelled) if begun is None else begun.settle(*cancelled))
@@ -329,11 +331,14 @@ class Execution:
         assert promise is not None
         return promise.timeout_at
 
+    async def _first_child(self, id: str) -> Promise | None:
+        return await self.ledger.find(child_id(id, FIRST_CHILD, self.runtime.dialect))
+
     async def _new_run(self, id: str, work: Work, timeout_at: int, *, is_new: bool, outer: Run | None) -> Run:
         seconds = self._seconds_until(timeout_at)
         run = Run(work, self.life, timeout_at=timeout_at, seconds=seconds, is_new=is_new, outer=outer)
         if not is_new:
-            first = await self.ledger.find(child_id(id, FIRST_CHILD, self.runtime.dialect))
+            first = await self._first_child(id)
             if first is not None:
                 run.recall(made_calls=True, cut_by=first.tags.get(tags.CUT))
         return run

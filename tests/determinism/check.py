@@ -7,7 +7,7 @@ from typing import final
 from attrs import define, field
 
 from .choices import all_ways
-from .play import PENDING, TIMER, Facts, Flow, Played, play, replay
+from .play import PENDING, Facts, Flow, Played, play, replay
 from .server import EAGER, SILENT, USUAL, Manner
 from .stage import Paths, is_call
 from .story import Bounds
@@ -38,7 +38,7 @@ class Check:
         check_runs(played)
         if played.result is None:
             return
-        left = [fact for fact in played.facts if fact.outcome == PENDING and fact.kind != TIMER]
+        left = [fact for fact in played.facts if fact.outcome == PENDING and not fact.may_be_left]
         assert not left, played.story.fails(f"when it has ended, others have not: {left}")
         known = self.known.setdefault(played.facts, played)
         if known is played:
@@ -85,4 +85,4 @@ def _difference(what: str, one: Paths, other: Paths, *histories: Played) -> str:
     lines = [f"{what} takes another path"]
     for id in one.keys() & other.keys():
         lines += [f"{id}:", *(f"    {step}" for step in one[id]), "  and", *(f"    {step}" for step in other[id])]
-    return "\n".join(["\n".join(lines), *(each.story.fails("") for each in histories)])
+    return "\n".join([*lines, *(each.story.fails("in") for each in histories)])

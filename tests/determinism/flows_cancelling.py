@@ -355,7 +355,8 @@ def undone() -> Make:
             try:
                 await stage.result(ctx, ctx.rfi("ok"))
             finally:
-                await stage.result(ctx, ctx.rfi("fail"))
+                with ctx.shield(budget=10):
+                    await stage.result(ctx, ctx.rfi("fail"))
 
         return flow
 

@@ -42,7 +42,6 @@ Make = Callable[[Stage], Body]
 """Makes the function that is tried; it tells the stage what it sees."""
 
 PENDING: Final = "pending"
-TIMER: Final = "timer"
 STEP_HOLD_S: Final = 0.01
 """By when the runtime has stored that a step began."""
 
@@ -50,10 +49,10 @@ STEP_HOLD_S: Final = 0.01
 @final
 @frozen
 class Fact:
-    """What is stored of a promise, as far as a function can see it."""
+    """What is stored of a promise, as far as a function can see it. It may be left pending, or must not."""
 
     id: str
-    kind: str
+    may_be_left: bool
     cut_by: str | None
     outcome: str
 
@@ -135,7 +134,14 @@ def replay(flow: Flow, manner: Manner, played: Played, *, is_told: bool = True) 
 
 
 def _run(main: Callable[[], Awaitable[Played]]) -> Played:
-    return run_virtually(main, seed=0, clock=trio.testing.MockClock())
+    error: Exception
+    try:
+        return run_virtually(main, seed=0, clock=trio.testing.MockClock())
+    except ExceptionGroup as group:
+        error = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    raise error
 
 
 @final
@@ -192,7 +198,10 @@ class _Player:
         self.story.stage.close()
 
     async def _execute(self, execution: Execution, ended: trio.Event) -> None:
-        ending = await execution.run(root_work)
+        try:
+            ending = await execution.run(root_work)
+        except Exception as error:
+            raise AssertionError(self.story.fails(f"the runtime has failed: {described(error)}")) from error
         ended.set()
         assert ending is not Ending.HALTED, self.story.fails(execution.life.reason)
         assert ending is not Ending.FAILED, self.story.fails(execution.life.reason)
@@ -270,8 +279,8 @@ class Line:
 
 
 def _fact(promise: Promise) -> Fact:
-    kind = TIMER if tags.is_timer(promise.tags) else promise.tags[tags.SCOPE]
-    return Fact(promise.id, kind, promise.tags.get(tags.CUT), _outcome(promise))
+    is_left = tags.is_timer(promise.tags) or tags.is_detached(promise.id, promise.tags)
+    return Fact(promise.id, is_left, promise.tags.get(tags.CUT), _outcome(promise))
 
 
 def _outcome(promise: Promise) -> str:

@@ -5,23 +5,26 @@ and at which request its worker crashes. Those come first that deviate least fro
 `--determinism-histories` says how many are played; 0 means all that there are.
 """
 
+import faulthandler
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pytest
 
-from . import flows as fan, flows_cancelling as cut
+from . import flows as fan, flows_cancelling as cut, flows_more as more
 from .check import Check
 from .play import Flow
-from .server import MANNERS
+from .server import EAGER, MANNERS, SILENT, USUAL, Manner
 from .story import Bounds
 
-DEFAULT: Final = 8
+DEFAULT: Final = 4
 QUIET: Final = Bounds()
 """Things happen only while the task is suspended: all orders, with nothing to disturb them."""
-CRASHES: Final = Bounds(crashes=1, interruptions=5)
-"""They happen at any moment, and the worker crashes at any request."""
+ONE_CRASH: Final = Bounds(crashes=1)
+"""So it is, and the worker crashes at any request."""
+ANY_MOMENT: Final = Bounds(crashes=1, interruptions=5)
+"""They happen before any request, too."""
 
 FLOWS: Final[Mapping[str, Flow]] = {
     "one child": Flow(fan.nursery(1), may_be_cancelled=True),
@@ -63,7 +66,26 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "clean-up on two levels": Flow(cut.fan_out_with_clean_up(), may_be_cancelled=True),
     "I/O first": Flow(cut.io_first(), may_be_cancelled=True),
     "a promise": Flow(cut.promise_cancelled(), may_be_cancelled=True),
+    "an invocation with a deadline": Flow(more.timed_out(), may_be_cancelled=True),
+    "a local one with a deadline": Flow(more.local_timed_out(), may_be_cancelled=True),
+    "a version, and what is detached": Flow(more.changed(), may_be_cancelled=True),
+    "a cancellation caught": Flow(more.caught(), may_be_cancelled=True),
+    "a scope cancelled": Flow(more.own_scope(), may_be_cancelled=True),
+    "the handle of a local one cancelled": Flow(more.local_handle_cancelled(), may_be_cancelled=True),
+    "two races": Flow(more.two_races(), may_be_cancelled=True),
+    "local ones in local ones": Flow(more.deep(), may_be_cancelled=True),
+    "a nursery in a shield": Flow(more.nursery_in_a_shield(), may_be_cancelled=True),
 }
+
+WHOLE: Final[Mapping[str, tuple[Flow, Bounds, Sequence[Manner]]]] = {
+    "one child, cancelled at any time": (Flow(fan.nursery(1), may_be_cancelled=True), ONE_CRASH, MANNERS),
+    "two children": (Flow(fan.nursery(2)), ONE_CRASH, MANNERS),
+    "three children, no crashes": (Flow(fan.nursery(3)), QUIET, MANNERS),
+    "a race that fails": (Flow(cut.failing_race()), ONE_CRASH, (USUAL, SILENT)),
+    "a local one in time": (Flow(cut.local_call_in_time()), ONE_CRASH, (EAGER, SILENT)),
+    "what is undone": (Flow(cut.undone(), may_be_cancelled=True), ONE_CRASH, (USUAL,)),
+}
+"""Small ones, of which all histories are played each time."""
 
 
 @pytest.fixture
@@ -82,10 +104,21 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@pytest.mark.parametrize("bounds", [QUIET, CRASHES], ids=["while suspended", "at any moment, with crashes"])
+@pytest.mark.parametrize("bounds", [QUIET, ANY_MOMENT], ids=["while suspended", "at any moment"])
 def test_what_is_stored_decides_the_path(name: str, bounds: Bounds, limit: int | None) -> None:
     """Path, ids and result are the same in every run and every replay of one stored history."""
+    faulthandler.cancel_dump_traceback_later()  # with many histories this takes longer than a test should
     check = Check(FLOWS[name])
     for manner in MANNERS:
         check.play_all(bounds, manner, limit)
     assert check.known
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_stored_decides_the_path_in_all_histories(name: str) -> None:
+    """There are no others, within these bounds."""
+    flow, bounds, manners = WHOLE[name]
+    check = Check(flow)
+    for manner in manners:
+        check.play_all(bounds, manner)
+    assert check.histories > len(check.known) > 1
