@@ -315,18 +315,20 @@ class _Walk:
         if not runners:
             self._path.append("!UsageError")
             raise Failed("UsageError")
-        choice = self._stored.get(self._next())
+        choice = self._settled(self._next())
         for runner in runners:
             self._settled(runner.id)
         for runner in runners:
             runner.was_awaited = True
             self._receive(runner)
             del owner.children[runner.id]
-        if choice is not None and (cutter := self._cutter([choice.id], self._scope)) is not None:
+        cutter = self._cutter([choice.id], self._scope)
+        if cutter is not None:
             cutter.is_raised = True
             raise Cut
-        if choice is not None and choice.state is PromiseState.RESOLVED:
-            winner = self._codec.decode(choice.value)
+        is_made = choice.state is PromiseState.RESOLVED
+        winner = self._codec.decode(choice.value) if is_made else None
+        if winner is not None:
             self._path.append(str(self._wait(next(runner for runner in runners if runner.id == winner))))
             return
         failures = [self._read(runner)[1] for runner in runners]
