@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, final
+from typing import Final, NoReturn, final
 
 from attrs import Factory, field, frozen
 from cattrs import Converter
@@ -17,6 +17,11 @@ from ._error_writing import error_to_json
 from ._reading import named
 from ._structure import make_converter, structure
 from ._unstructure import unstructure
+
+MAX_STEPS: Final = 1_000
+"""How many functions are remembered as they are stored."""
+
+ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @final
@@ -52,6 +57,7 @@ class Codec:
     errors: ErrorClasses = Factory(ErrorClasses)
     worker: str | None = None
     _converter: Converter = field(init=False, factory=make_converter, eq=False, repr=False)
+    _steps: dict[tuple[str, int], Value] = field(init=False, factory=dict, eq=False, repr=False)
 
     # --- Values -----------------------------------------------------------------------------------
 
@@ -97,6 +103,15 @@ class Codec:
             data["kwargs"] = unstructure(dict(call.kwargs), "kwargs")
         data["version"] = call.version
         return _payload(data, "args")
+
+    def encode_step(self, func: str, version: int) -> Value:
+        """Return the call of a function whose arguments are not stored. It is the same each time, and kept."""
+        value = self._steps.get((func, version))
+        if value is None:
+            if len(self._steps) >= MAX_STEPS:
+                self._steps.clear()
+            value = self._steps[func, version] = self.encode_call(Call(func, (), {}, version))
+        return value
 
     def decode_call(self, value: Value) -> Call:
         """Return the call in a payload, its arguments as JSON data.
@@ -146,7 +161,7 @@ def _payload(data: object, path: str) -> Value:
     if data is None:
         return EMPTY
     try:
-        text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+        text = ENCODER.encode(data)
     except ValueError:
         # Everything else has been checked. Python refuses to write integers of thousands of digits.
         raise EncodingError(path, int, "has an integer with more digits than Python converts") from None
@@ -161,7 +176,7 @@ def _json_of(value: Value, where: str) -> object:
     except ValueError:
         raise DecodingError(where, "the payload is no base64") from None
     try:
-        return json.loads(raw.decode(), parse_constant=_refuse)
+        return DECODER.decode(raw.decode())
     except UnicodeDecodeError:
         raise DecodingError(where, "the payload is no UTF-8; is it encrypted?") from None
     except RecursionError:
@@ -172,3 +187,6 @@ def _json_of(value: Value, where: str) -> object:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number in JSON")
+
+
+DECODER: Final = json.JSONDecoder(parse_constant=_refuse)

@@ -3,9 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
-from attrs import evolve
-
-from resonate_trio._codec import Call
 from resonate_trio._errors import UsageError
 from resonate_trio._execution import Work, with_arguments
 from resonate_trio._instrument import InvocationKind
@@ -146,8 +143,7 @@ class Calls:
             EncodingError: its result cannot be written as JSON.
         """
         handle, request, work = self._local(fn, args, kwargs)
-        await self._frame.call_local(request, work)
-        return await handle
+        return await handle.conclude(await self._frame.call_local(request, work))
 
     # --- Detached ---------------------------------------------------------------------------------
 
@@ -207,13 +203,13 @@ class Calls:
         lineage = frame.next_local()
         timeout = function.timeout if options.timeout is None else options.timeout
         # The arguments stay here, so they may be anything; what is stored tells a reader which step this is.
-        param = runtime.codec.encode_call(Call(function.name, (), {}, function.version))
+        param = runtime.codec.encode_step(function.name, function.version)
         param = with_arguments(param, args, kwargs, runtime.codec)
-        request = frame.create(lineage, frame.child_deadline(timeout), {tags.SCOPE: tags.LOCAL})
+        request = frame.create(lineage, frame.child_deadline(timeout), {tags.SCOPE: tags.LOCAL}, param)
         work = Work(function, args, kwargs, frame.context_factory(lineage), options.retry)
         handle: Handle[Any] = Handle(frame, lineage.id, function.name, function.result_type)
         runtime.instrument.invoked(lineage.id, "local", function.name, frame.lineage.id)
-        return handle, evolve(request, param=param), work
+        return handle, request, work
 
     async def _received(self, handle: Handle[Any]) -> object:
         """Wait for a call. It is no child, as its caller gets the outcome; but it must end before its caller."""

@@ -56,6 +56,8 @@ class CancelScope:
         self.is_shield = shield
         self._seconds = seconds
         self._late_error = late_error
+        self._is_root = trio_scope is not None
+        self._is_captured = False
         self._is_cancelled = False
         self._has_failed = False
         self._timer: PromiseCreate | None = None
@@ -146,8 +148,18 @@ class CancelScope:
 
     @property
     def is_raised(self) -> bool:
-        """Whether trio raises Cancelled in it."""
-        return self._trio.cancel_called
+        """Whether trio raises Cancelled in it. (A deadline of trio's, which a function has, is the end of all.)"""
+        return self._is_captured or (self._is_root and self._frame.run.was_cut)
+
+    @property
+    def is_unwinding(self) -> bool:
+        """Whether the code in it unwinds because of a cancellation that concerns it."""
+        scope: CancelScope | None = self
+        while scope is not None:
+            if scope.is_raised:
+                return True
+            scope = None if scope.is_shield else scope.parent
+        return False
 
     @property
     def is_late(self) -> bool:
@@ -180,6 +192,7 @@ class CancelScope:
 
     async def capture(self) -> BaseException:
         """Cancel the trio scope, and return the exception that trio raises in it from now on."""
+        self._is_captured = True
         self._trio.cancel()
         try:
             await trio.lowlevel.checkpoint()

@@ -1,7 +1,7 @@
 """One run of one function: where ids of its invocations come from, who may wait in it, how its waits end."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final, final
 
@@ -15,9 +15,10 @@ from resonate_trio._execution import Alarms, CallContext, Execution, Run, Wait, 
 from resonate_trio._ids import Lineage, child_id
 from resonate_trio._instrument import InvocationKind
 from resonate_trio._outcome import Cancellation
-from resonate_trio.protocol import PromiseCreate, extensions, tags
+from resonate_trio.protocol import EMPTY, PromiseCreate, Value, extensions, tags
 
 from ._cancel_scope import CancelScope
+from ._standing import Standing, shielded
 
 ContextFactory = Callable[[Execution, Lineage, Run], CallContext]
 
@@ -38,6 +39,7 @@ class Frame:
         execution: the task that the function is a part of.
         lineage: the id of the invocation and its place in the call graph.
         root: the scope of the function as a whole.
+        recheck: sees whether the wait that the function stands at, if any, is to be cut.
     """
 
     def __init__(self, execution: Execution, lineage: Lineage, run: Run, new_context: ContextFactory) -> None:
@@ -51,7 +53,7 @@ class Frame:
         own = execution.known(lineage.id)
         self._latest_ms = 0 if own is None else own.created_at
         self._task = trio.lowlevel.current_task()
-        self._recheck: Callable[[], None] | None = None  # of the wait that the function stands at
+        self.recheck: Callable[[], None] | None = None
         self.root = self._innermost = CancelScope(
             self, trio_scope=run.scope, is_cancelled=lambda: run.cancelled_by is not None
         )
@@ -120,20 +122,23 @@ class Frame:
                 error = DivergenceError(id, asked="nothing any more", stored="an invocation")
                 raise self.execution.life.diverge(error)
 
-    def create(self, lineage: Lineage, timeout_at: int, own_tags: dict[str, str]) -> PromiseCreate:
-        """Return the request that creates a child, without a parameter."""
+    def create(
+        self, lineage: Lineage, timeout_at: int, own_tags: dict[str, str], param: Value = EMPTY
+    ) -> PromiseCreate:
+        """Return the request that creates a child."""
         wire_tags = {**lineage.tags(), **own_tags}
         if self.run.was_cut and self._count == 1:
             # What was stored of this function begins here, with its end. A replay must not go past that.
             wire_tags[tags.CUT] = self.run.cancelled_by or ""
-        return PromiseCreate(lineage.id, timeout_at, wire_tags)
+        return PromiseCreate(lineage.id, timeout_at, wire_tags, param)
 
     def latent(self, kind: InvocationKind, tag: str, name: str, seconds: float | None) -> PromiseCreate:
         """Describe a promise that no worker executes, but that this task may await."""
         lineage = self.next_local()
         self.runtime.instrument.invoked(lineage.id, kind, name, self.lineage.id)
-        request = self.create(lineage, self.child_deadline(seconds), {tags.SCOPE: tags.GLOBAL, tag: "true"})
-        return evolve(request, param=self.runtime.codec.encode_call(Call(name)))
+        param = self.runtime.codec.encode_call(Call(name))
+        own_tags = {tags.SCOPE: tags.GLOBAL, tag: "true"}
+        return self.create(lineage, self.child_deadline(seconds), own_tags, param)
 
     def child_deadline(self, seconds: float | None) -> int:
         """Return the deadline of a child, Unix time in milliseconds: its own, but never beyond those around it.
@@ -218,8 +223,8 @@ class Frame:
 
     def poke(self) -> None:
         """Have the wait that the function stands at, if any, look again whether it is to be cut."""
-        if self._recheck is not None:
-            self._recheck()
+        if self.recheck is not None:
+            self.recheck()
 
     async def wait(self, ids: Sequence[str], *, scope: CancelScope | None = None) -> CancelScope | None:
         """Wait until the outcomes of all `ids` are known.
@@ -252,8 +257,8 @@ class Frame:
         await self.checkpoint()
         return self.cutter(ids, scope)
 
-    async def call_local(self, request: PromiseCreate, work: Work) -> None:
-        """Run a local invocation right here, and stand at it meanwhile."""
+    async def call_local(self, request: PromiseCreate, work: Work) -> CancelScope | None:
+        """Run a local invocation right here, and stand at it meanwhile. Returns and raises as `wait`."""
         scope, id = self._innermost, request.id
         self.check_plain_scopes()
 
@@ -265,9 +270,13 @@ class Frame:
         self.execution.expect_local(id)
         if not self.execution.ledger.is_known(id):
             recheck()
-        with self._standing(recheck, scope), self.execution.attentive(partial(self.alarms, scope)):
-            await self.execution.run_local(request, work, self.run, self.is_first)
-        await self.checkpoint()
+        alarms = partial(self.alarms, scope)
+        with self._standing(recheck, scope):
+            await self.execution.run_local(request, work, self.run, alarms, is_first=self.is_first)
+        if self.run.is_over or not self.execution.ledger.is_known(id):
+            return await self.wait([id])
+        self.execution.life.check()
+        return self.cutter([id], scope)
 
     async def stored(self, id: str) -> Exception | None:
         """Wait until a promise is stored; return why the server refused it, if it did."""
@@ -298,6 +307,8 @@ class Frame:
         """Return the outermost scope around a wait that has cancelled one of `ids`, as it is stored."""
         found = [self.execution.ledger.cancellation(id) for id in ids]
         causes = {cancellation.by: cancellation.cause for cancellation in found if cancellation is not None}
+        if not causes:
+            return None
         cutters = [around for around in scope.visible() if around.id in causes]
         if self.root in cutters:
             self.run.cancel(causes[self.root.id] or "")
@@ -321,27 +332,28 @@ class Frame:
         """Shield a block from cancellation, as long as the function has time at all."""
         return self.execution.life.shielded(deadline=self._deadline)
 
-    @contextmanager
+    def check_cut(self) -> None:
+        """See that what has cut a wait, trio's Cancelled, may do so.
+
+        Raises:
+            UsageError: it was a plain trio scope.
+            ExecutionDropped: the execution has ended.
+        """
+        life = self.execution.life
+        if not life.is_held:
+            # Nothing may run here while the task is not ours: a replay finds out what became of it.
+            self.execution.drop("a wait was cancelled while the task was suspended")
+        life.check()
+        if not self.run.is_over:
+            raise self._plain_scope() from None
+
     def _standing(
         self, recheck: Callable[[], None], scope: CancelScope, *, is_shielded: bool = False
-    ) -> Generator[None]:
-        """Let the function stand at a wait. What cuts it physically is not ours, or the end of everything."""
-        life = self.execution.life
-        is_raised = any(around.is_raised for around in scope.visible())
-        outer, self._recheck = self._recheck, recheck
-        try:
-            with self.shielded() if is_raised or is_shielded else nullcontext():
-                yield
-        except trio.Cancelled:
-            if not life.is_held:
-                # Nothing may run here while the task is not ours: a replay finds out what became of it.
-                self.execution.drop("a wait was cancelled while the task was suspended")
-            life.check()
-            if self.run.is_over:
-                raise
-            raise self._plain_scope() from None
-        finally:
-            self._recheck = outer
+    ) -> AbstractContextManager[None]:
+        standing = Standing(self, recheck)
+        if is_shielded or scope.is_unwinding:
+            return shielded(standing, self.shielded())
+        return standing
 
     def alarms(self, scope: CancelScope, *, is_cut: bool = False) -> Alarms:
         """Return what may cut a wait in `scope`."""
@@ -379,8 +391,9 @@ class Frame:
         Raises:
             UsageError: there is such a scope.
         """
-        is_raised = any(around.is_raised for around in self._innermost.visible())
-        if not is_raised and not self.run.is_over and trio.current_effective_deadline() < self._deadline:
+        if trio.current_effective_deadline() >= self._deadline:
+            return
+        if not self._innermost.is_unwinding and not self.run.is_over:
             raise self._plain_scope()
 
     def _plain_scope(self) -> UsageError:

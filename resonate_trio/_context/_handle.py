@@ -7,6 +7,7 @@ from resonate_trio._errors import UsageError
 from resonate_trio._options import is_number
 from resonate_trio._outcome import Outcome
 
+from ._cancel_scope import CancelScope
 from ._frame import CANCEL_BUDGET, Frame
 
 T = TypeVar("T")
@@ -73,7 +74,14 @@ class Handle(Generic[T]):
 
     async def _result(self) -> T:
         self._frame.check_task(f"await on the handle of {self.name}")
-        cutter = await self._frame.wait([self.id])
+        return await self.conclude(await self._frame.wait([self.id]))
+
+    async def conclude(self, cutter: CancelScope | None) -> T:
+        """Return what was waited for, or raise it. For the call that has waited.
+
+        Args:
+            cutter: what the wait has returned.
+        """
         self._frame.see(self.id)
         if cutter is not None:
             await cutter.raise_cancelled()

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from attrs import evolve
-
 from resonate_trio._codec import Call
 from resonate_trio._errors import DivergenceError, UsageError
 from resonate_trio._execution import Wait
@@ -56,8 +54,8 @@ def _request(frame: Frame) -> PromiseCreate:
     """Describe the promise that holds the choice: the id of the winner, nothing if there is none."""
     lineage = frame.next_local()
     frame.runtime.instrument.invoked(lineage.id, "local", "nursery.first", frame.lineage.id)
-    request = frame.create(lineage, frame.run.timeout_at, {tags.SCOPE: tags.LOCAL})
-    return evolve(request, param=frame.runtime.codec.encode_call(Call("nursery.first")))
+    param = frame.runtime.codec.encode_call(Call("nursery.first"))
+    return frame.create(lineage, frame.run.timeout_at, {tags.SCOPE: tags.LOCAL}, param)
 
 
 async def _choose(frame: Frame, choice: PromiseCreate, runners: Runners) -> None:

@@ -2,8 +2,6 @@
 
 import re
 
-from attrs import evolve
-
 from resonate_trio._codec import Call
 from resonate_trio._errors import DivergenceError, UsageError
 from resonate_trio.protocol import PromiseState, tags
@@ -21,8 +19,8 @@ async def choose_version(frame: Frame, change: str, minimum: int, maximum: int) 
         raise UsageError(f"ctx.version({change!r}, {minimum!r}, {maximum!r}): two integers, the smaller first")
     lineage = frame.named_child(f"version-{change}")
     codec, ledger = frame.runtime.codec, frame.execution.ledger
-    request = frame.create(lineage, frame.run.timeout_at, {tags.SCOPE: tags.LOCAL})
-    request = evolve(request, param=codec.encode_call(Call("ctx.version")))
+    param = codec.encode_call(Call("ctx.version"))
+    request = frame.create(lineage, frame.run.timeout_at, {tags.SCOPE: tags.LOCAL}, param)
     frame.check_plain_scopes()
     with frame.writing():
         if ledger.claim(request):

@@ -8,8 +8,7 @@ Whoever wakes a body counts it as running at that very moment, not when trio sch
 is never true in between.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import final
 
 import trio
@@ -116,15 +115,14 @@ class Bodies:
                 if wait.first or not wait.ids:
                     self.interrupt(wait)
 
-    @contextmanager
-    def attentive(self, alarms: Callable[[], Alarms]) -> Generator[None]:
-        """Let a body run that `alarms` concern nevertheless: it stands at a local invocation."""
+    def attend(self, alarms: Callable[[], Alarms]) -> None:
+        """Note that a body which runs is concerned by `alarms` nevertheless: it stands at a local invocation."""
         self._attentive[alarms] = None
         self._changed.set()
-        try:
-            yield
-        finally:
-            del self._attentive[alarms]
+
+    def go_on(self, alarms: Callable[[], Alarms]) -> None:
+        """Note that it does not stand there any more."""
+        del self._attentive[alarms]
 
     async def changed(self) -> None:
         """Wait until no body runs, or one of them stands at something new."""

@@ -4,7 +4,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeAlias, cast, final
+from typing import Final, Protocol, TypeAlias, cast, final
 
 import trio
 from attrs import frozen
@@ -30,13 +30,31 @@ class CallContext(Protocol):
 
     @property
     def is_leaf(self) -> bool:
-        """Tell whether no durable call was made so far."""
+        """Whether no durable call was made so far."""
 
     def poke(self) -> None:
         """Have the wait that the function stands at, if any, look again whether it is to be cut."""
 
     async def close(self, error: BaseException | None) -> None:
         """Wait for all that was invoked through it; raise `error`, or what failed there, or both as a group."""
+
+
+@final
+class NoContext:
+    """The context of a function that takes none: it makes no durable calls."""
+
+    is_leaf = True
+
+    def poke(self) -> None:
+        """Do nothing: it stands at no wait."""
+
+    async def close(self, error: BaseException | None) -> None:
+        """Raise `error`."""
+        if error is not None:
+            raise error
+
+
+NO_CONTEXT: Final = NoContext()
 
 
 @final
@@ -65,7 +83,8 @@ class Run:
     it is always stored what was cut, and a replay is cut there as well.
 
     Attributes:
-        scope: trio's scope around all attempts; it is cancelled when the function is.
+        scope: trio's scope around all attempts; it is cancelled when a leaf is, and has the deadline.
+        deadline: the instant, on trio's clock, at which all that runs here is cut off: no outcome counts any more.
         timeout_at: the deadline of the invocation, Unix time in milliseconds.
         is_new: no run of this invocation came before.
         cancelled_by: who asked that it be cancelled; None if nobody has.
@@ -92,15 +111,14 @@ class Run:
             is_new: no run of this invocation came before.
             outer: the run that it is nested in, when it runs in the same task of trio.
         """
-        self.scope = trio.CancelScope()
+        self.scope = trio.CancelScope(deadline=trio.current_time() + seconds)
+        self.deadline: float = min(self.scope.deadline, outer.deadline) if outer else self.scope.deadline
         self.timeout_at = timeout_at
         self.is_new = is_new
         self.cancelled_by: str | None = None
         self.was_cut = False
         self._work = work
         self._life = life
-        self._outer = outer
-        self._limit = trio.CancelScope(deadline=trio.current_time() + seconds)
         self._may_cut = True
         self._context: CallContext | None = None  # of the current attempt
 
@@ -108,16 +126,9 @@ class Run:
         return f"<Run of {self._work.function.name}>"
 
     @property
-    def deadline(self) -> float:
-        """The instant, on trio's clock, at which all that runs here is cut off: there is no outcome any more."""
-        return min(self._limit.deadline, self._outer.deadline) if self._outer else self._limit.deadline
-
-    @property
     def is_over(self) -> bool:
         """Whether nothing that the function does matters any more: it was cut off, or the execution has ended."""
-        if self._limit.cancel_called or self._life.ending is not None:
-            return True
-        return self._outer is not None and self._outer.is_over
+        return self._life.ending is not None or trio.current_time() >= self.deadline
 
     def recall(self, *, made_calls: bool, cut_by: str | None) -> None:
         """Take in what an earlier run has left behind, before this one starts.
@@ -149,15 +160,15 @@ class Run:
         Returns:
             What is to be stored. None: the deadline has passed, and whatever comes now is too late.
         """
-        with self._limit:
-            try:
-                with self.scope:
-                    return await self._attempts(codec)
-            except Exception as error:  # what is left of a group when its cancellations are taken out
-                return PromiseState.REJECTED, codec.encode_error(error)
-            value = Cancellation(self.cancelled_by).encode(codec) if self.cancelled_by else EMPTY
-            return PromiseState.CANCELED, value
-        return None
+        try:
+            with self.scope:
+                return await self._attempts(codec)
+        except Exception as error:  # what is left of a group when its cancellations are taken out
+            return PromiseState.REJECTED, codec.encode_error(error)
+        if self.is_over:
+            return None
+        value = Cancellation(self.cancelled_by).encode(codec) if self.cancelled_by else EMPTY
+        return PromiseState.CANCELED, value
 
     async def _attempts(self, codec: Codec) -> Settlement:
         """Repeat failed attempts of a leaf. A function that made durable calls would find the same outcomes."""
@@ -166,7 +177,8 @@ class Run:
         attempt = 0
         while True:
             attempt += 1
-            context = self._context = self._work.new_context(self)
+            needs_context = function.takes_context or not self.is_new  # one that it had before may be missed
+            context = self._context = self._work.new_context(self) if needs_context else NO_CONTEXT
             try:
                 result = await self._attempt(context)
                 return PromiseState.RESOLVED, codec.encode(result, path=f"the result of {function.name}")

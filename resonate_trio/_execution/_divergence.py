@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from attrs import evolve
-
 from resonate_trio._codec import Codec
 from resonate_trio._errors import DecodingError, DivergenceError, EncodingError
 from resonate_trio.protocol import Promise, PromiseCreate, Value, tags as tag
@@ -24,7 +22,7 @@ def with_arguments(param: Value, args: object, kwargs: object, codec: Codec) -> 
         encoded = codec.encode([args, kwargs]).data or ""
     except EncodingError:
         return param
-    return evolve(param, headers={ARGUMENTS: sha256(encoded.encode()).hexdigest()[:DIGEST_LENGTH]})
+    return Value({ARGUMENTS: sha256(encoded.encode()).hexdigest()[:DIGEST_LENGTH]}, param.data)
 
 
 def divergence(request: PromiseCreate, stored: Promise, codec: Codec) -> DivergenceError | None:

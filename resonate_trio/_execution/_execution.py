@@ -9,7 +9,6 @@ the function from its start and finds the outcomes stored.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -29,7 +28,7 @@ from resonate_trio.protocol import (
     tags,
 )
 
-from ._beginning import Beginning
+from ._beginning import Beginning, Beginnings
 from ._bodies import Alarms, Bodies, Wait
 from ._calling import OUTSIDE, Run, Work
 from ._hearing import HEAR_AFTER, Hearing
@@ -79,6 +78,7 @@ class Execution:
         self._on_park = on_park
         self._bodies = Bodies()
         self.ledger = Ledger(runtime, self.life, self._bodies, preload)
+        self._beginnings = Beginnings(self.ledger)
         self._outbox = Outbox(self.ledger, self._bodies)
         self._hearing = Hearing(runtime, self.life, self.ledger)
         self._root: Run | None = None
@@ -181,17 +181,25 @@ class Execution:
         self.expect_local(request.id)
         self.spawn(self._run_claimed, request, work, None, is_first, is_new)
 
-    async def run_local(self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool) -> None:
+    async def run_local(
+        self, request: PromiseCreate, work: Work, outer: Run, alarms: Callable[[], Alarms], *, is_first: bool
+    ) -> None:
         """Run a local invocation up to its stored outcome, unless that is known already.
 
         Args:
             request: creates its promise.
             work: its function.
-            outer: the caller's run, if it waits in the same task.
+            outer: the caller's run, which waits in the same task.
+            alarms: tells what may cut that wait.
             is_first: what is not known here was never invoked before.
         """
         self.expect_local(request.id)
-        await self._run_claimed(request, work, outer, is_first, self.ledger.claim(request))
+        is_new = self.ledger.claim(request)
+        self._bodies.attend(alarms)
+        try:
+            await self._run_claimed(request, work, outer, is_first, is_new)
+        finally:
+            self._bodies.go_on(alarms)
 
     async def _run_claimed(
         self, request: PromiseCreate, work: Work, outer: Run | None, is_first: bool, is_new: bool
@@ -250,10 +258,6 @@ class Execution:
         """
         await self._bodies.block(wait)
         self.life.check()
-
-    def attentive(self, alarms: Callable[[], Alarms]) -> AbstractContextManager[None]:
-        """Let the calling body run something that `alarms` may cut."""
-        return self._bodies.attentive(alarms)
 
     def interrupt(self, wait: Wait) -> None:
         """Have a blocked body go on."""
@@ -321,9 +325,7 @@ class Execution:
         if not self.runtime.link.offers(extensions.BATCH):
             return None
         assert self._nursery is not None
-        beginning = Beginning(self.ledger, request)
-        self._nursery.start_soon(beginning.hold)
-        return beginning
+        return self._beginnings.begin(request, self._nursery)
 
     def _timeout_at(self, id: str) -> int:
         """Return the deadline of a promise: that of the first run, as it is stored."""

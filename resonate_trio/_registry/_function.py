@@ -1,6 +1,7 @@
 """A function that can be invoked durably."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import cast, final
@@ -76,7 +77,20 @@ class Function:
         Raises:
             ArgumentsError: the arguments do not bind to the signature.
         """
-        self._bind(args, kwargs)
+        least, most = self._positional
+        if kwargs or not least <= len(args) <= most:  # else they bind, which takes longer to find out
+            self._bind(args, kwargs)
+
+    @cached_property
+    def _positional(self) -> tuple[float, float]:
+        """How many positional arguments are enough, and how many it takes. None are, if it needs others too."""
+        parameters = self.signature.parameters.values()
+        if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+            return math.inf, 0
+        ordered = [each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
+        takes_any = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+        least = sum(each.default is each.empty for each in ordered)
+        return least, math.inf if takes_any else len(ordered)
 
     def structure_arguments(
         self, args: Sequence[object], kwargs: Mapping[str, object], codec: Codec

@@ -62,8 +62,8 @@ class TaskPage:
 class Acquired:
     """A task, its promise, and promises that its holder will ask for next.
 
-    If it is `partial`, those are only what has woken the task: it was suspended by the process that gets it now, and
-    that may have kept the rest. (An extension.)
+    If it is `partial`, those are only what has woken the task: it was suspended by the process that gets it now,
+    and that may have kept the rest. (An extension.)
     """
 
     task: Task

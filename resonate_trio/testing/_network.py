@@ -189,6 +189,7 @@ class Line:
     async def _react(self, happens: set[str], request: Envelope[Request]) -> None:
         network = self.network
         if "duplicate_request" in happens:
+            network.trace.add(self.name, "the request is to arrive again")
             network.nursery.start_soon(network.repeat, self.name, request)
         if "expire_lease" in happens:
             tasks = {
