@@ -61,8 +61,8 @@ class CancelScope:
         self._is_cancelled = False
         self._has_failed = False
         self._timer: PromiseCreate | None = None
-        self._watch = trio.CancelScope()  # around the watch of the timer
-        self._blocks = ExitStack()
+        self._watch: trio.CancelScope | None = None  # around the watch of the timer
+        self._blocks: ExitStack | None = None  # while it is open
 
     def __repr__(self) -> str:
         return f"<CancelScope {self.id!r}{', cancelled' if self.is_cancelled else ''}>"
@@ -112,7 +112,9 @@ class CancelScope:
             raise UsageError("a scope is entered once: make another one")
         self._frame.enter(self)
         if self._seconds is not None:
+            self._watch = trio.CancelScope()
             self._timer = self._frame.start_timer(self._seconds, self._watch)
+        self._blocks = ExitStack()
         if self.is_shield:
             self._blocks.enter_context(self._frame.shielded())
         self._blocks.push(self._trio)
@@ -120,6 +122,7 @@ class CancelScope:
 
     def leave(self, error: BaseException | None) -> BaseException | None:
         """Leave the block by an exception, or by none; return what of it is not this scope's cancellation."""
+        assert self._blocks is not None
         try:
             is_caught = self._blocks.__exit__(
                 type(error) if error else None, error, error.__traceback__ if error else None
@@ -131,7 +134,8 @@ class CancelScope:
 
     def close(self) -> None:
         """End the scope: nothing is cut by it any more."""
-        self._watch.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         self._frame.exit(self)
         if self.timer is not None and not self._frame.run.is_over:
             self._frame.cancel(self.timer)  # so that it is not left behind on the server

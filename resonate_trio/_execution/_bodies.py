@@ -48,7 +48,7 @@ class Wait:
         self.ids = dict.fromkeys(ids)
         self.alarms = alarms
         self.first = first
-        self.over = trio.Event()
+        self.sleeper: trio.lowlevel.Task | None = None  # the body's task while it is blocked
 
 
 @final
@@ -59,8 +59,8 @@ class Bodies:
         self._running = 0
         self._waits: dict[Wait, None] = {}
         self._by_id: dict[str, list[Wait]] = {}  # may name waits that are over
-        self._all_blocked = trio.Event()
-        self._changed = trio.Event()
+        self._all_blocked: trio.Event | None = None  # while it is waited for
+        self._changed: trio.Event | None = None
         self._attentive: dict[Callable[[], Alarms], None] = {}
 
     def __repr__(self) -> str:
@@ -74,33 +74,42 @@ class Bodies:
         """Count one running body less."""
         self._running -= 1
         if not self._running:
-            self._all_blocked.set()
-            self._changed.set()
+            if self._all_blocked is not None:
+                self._all_blocked.set()
+            self._note_change()
 
     async def all_blocked(self) -> None:
         """Wait until no body runs."""
         while self._running:
             self._all_blocked = trio.Event()
-            await self._all_blocked.wait()
+            try:
+                await self._all_blocked.wait()
+            finally:
+                self._all_blocked = None
 
     async def block(self, wait: Wait) -> None:
         """Block the calling body until `settled` has named what it waits for, or it is interrupted."""
         self._waits[wait] = None
         for id in wait.ids:
             self._by_id.setdefault(id, []).append(wait)
-        self._changed.set()
+        wait.sleeper = trio.lowlevel.current_task()
+        self._note_change()
         self.ended()
-        try:
-            await wait.over.wait()
-        finally:
-            self.interrupt(wait)  # if it was cancelled, nobody has counted it
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            wait.sleeper = None
+            self.interrupt(wait)  # nobody has counted it
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)  # an event would cost half a KiB more while it is parked
 
     def interrupt(self, wait: Wait) -> None:
         """Wake the body of a wait, whatever it waits for. Does nothing if it is awake."""
         if wait in self._waits:
             del self._waits[wait]
             self.started()
-            wait.over.set()
+            if wait.sleeper is not None:
+                trio.lowlevel.reschedule(wait.sleeper)
 
     def interrupt_all(self) -> None:
         """Wake all bodies."""
@@ -118,7 +127,7 @@ class Bodies:
     def attend(self, alarms: Callable[[], Alarms]) -> None:
         """Note that a body which runs is concerned by `alarms` nevertheless: it stands at a local invocation."""
         self._attentive[alarms] = None
-        self._changed.set()
+        self._note_change()
 
     def go_on(self, alarms: Callable[[], Alarms]) -> None:
         """Note that it does not stand there any more."""
@@ -127,7 +136,14 @@ class Bodies:
     async def changed(self) -> None:
         """Wait until no body runs, or one of them stands at something new."""
         self._changed = trio.Event()
-        await self._changed.wait()
+        try:
+            await self._changed.wait()
+        finally:
+            self._changed = None
+
+    def _note_change(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
 
     def has_running(self) -> bool:
         """Tell whether a body runs."""

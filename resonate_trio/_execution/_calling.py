@@ -217,14 +217,14 @@ class Run:
             logger.warning("%s failed while it was cancelled", self._work.function.name, exc_info=failures)
         return group if signals is None else signals
 
-    async def _call(self, context: CallContext) -> object:
+    def _call(self, context: CallContext) -> Awaitable[object]:
         work = self._work
         args = (context, *work.args) if work.function.takes_context else work.args
         call = partial(work.function.call, *args, **work.kwargs)
         if work.function.is_async:
-            return await cast(Awaitable[object], call())
+            return cast(Awaitable[object], call())
         # A plain function may block, so it gets a thread. One that no longer matters is left to end by itself.
-        return await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+        return trio.to_thread.run_sync(call, abandon_on_cancel=True)
 
 
 def is_signal(error: BaseException) -> bool:

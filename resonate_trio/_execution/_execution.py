@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("resonate_trio.execution")
 
 FIRST_CHILD: Final = 1
+BODY: Final = "a body of an execution"
+"""The name of all these tasks: trio would write one for each."""
 
 
 @final
@@ -87,8 +89,8 @@ class Execution:
         self._nursery: trio.Nursery | None = None
         self._result: Settlement | None = None
         self._resumption: Sequence[Promise] = ()
-        self._resumed = trio.Event()
-        self._held_again = trio.Event()
+        self._resumed: trio.Event | None = None
+        self._held_again: trio.Event | None = None
 
     def __repr__(self) -> str:
         state = "parked" if self.is_parked else repr(self._bodies)
@@ -122,12 +124,12 @@ class Execution:
                 waits for it learns why, where a task that is given back would only go round and round.
         """
         try:
-            with self.life.scope:
-                self.base_deadline = trio.current_effective_deadline()
-                async with trio.open_nursery() as self._nursery:
-                    self.spawn(self._run_root, prepare)
-                    await self._drive()
-                    self._nursery.cancel_scope.cancel()  # nobody listens any more
+            self.base_deadline = trio.current_effective_deadline()
+            async with trio.open_nursery() as self._nursery:
+                self.life.begin(self._nursery.cancel_scope)
+                self.spawn(self._run_root, prepare)
+                await self._drive()
+                self._nursery.cancel_scope.cancel()  # nobody listens any more
         except* ExecutionDropped:
             pass
         assert self.life.ending is not None
@@ -138,7 +140,8 @@ class Execution:
         self.is_parked = False
         self.life.held = held
         self._resumption = preload
-        self._resumed.set()
+        if self._resumed is not None:
+            self._resumed.set()
 
     def cancel(self) -> None:
         """Take the news that the task is to be cancelled.
@@ -250,14 +253,11 @@ class Execution:
         elif (run := self._local[id]) is not None:
             run.cancel(cancellation.by or OUTSIDE)
 
-    async def block(self, wait: Wait) -> None:
-        """Block the calling body. It may go on before what it waits for is known: the caller looks again.
-
-        Raises:
-            ExecutionDropped: this execution has ended.
+    def block(self, wait: Wait) -> Awaitable[None]:
+        """Block the calling body. It may go on before what it waits for is known, and when this execution has ended:
+        the caller looks.
         """
-        await self._bodies.block(wait)
-        self.life.check()
+        return self._bodies.block(wait)
 
     def interrupt(self, wait: Wait) -> None:
         """Have a blocked body go on."""
@@ -275,7 +275,7 @@ class Execution:
         """Run something that keeps the task from being suspended."""
         assert self._nursery is not None
         self._bodies.started()
-        self._nursery.start_soon(self._run_body, body, args)
+        self._nursery.start_soon(self._run_body, body, args, name=BODY)
 
     def watch_timer(self, id: str, ends_at: int, scope: trio.CancelScope) -> None:
         """Have a promise looked at again when its time has come, for as long as the task is held.
@@ -349,7 +349,7 @@ class Execution:
         with scope:
             await trio.sleep(max(0.0, self._seconds_until(ends_at)))
             while not self.ledger.is_known(id):
-                if self.life.is_held:
+                if self.life.is_held or self._held_again is None:
                     await self.ledger.ended(id)
                 else:
                     await self._held_again.wait()
@@ -398,31 +398,41 @@ class Execution:
         sweep = False
         while self._result is None and not self._bodies.has_running():
             awaited = self._bodies.awaited(self._can_await, every=sweep)
-            news = self.ledger.learn(await self.life.insist(self._await_settled, awaited))
+            told = await self.life.insist(self._give_back, awaited)
+            if told is None:
+                told = await self._park()
+            self._take_up()
+            news = self.ledger.learn(told)
             if not news and not self._bodies.has_running():  # a server that does not tell what settled
                 found = [await self.life.insist(self.held.read, id) for id in awaited]
                 news = self.ledger.learn(found)
             sweep = not sweep and not set(news).isdisjoint(awaited)
 
-    async def _await_settled(self, awaited: Mapping[str, bool]) -> Sequence[Promise]:
+    async def _give_back(self, awaited: Mapping[str, bool]) -> Sequence[Promise] | None:
+        """Have the task suspended; if it is not, return what the server has told instead."""
         creates = await self._outbox.take()
         self._hearing.stop()
         self.life.is_held = False
         self._held_again = trio.Event()
         told, created = await self.held.suspend(awaited, creates)
         self.ledger.created(creates, created)
-        if told is None:
-            told = await self._park()
-        self.life.is_held = True
-        self._held_again.set()
         return told
+
+    def _take_up(self) -> None:
+        """Go on: the task is ours, still or again."""
+        self.life.is_held = True
+        assert self._held_again is not None
+        self._held_again.set()
+        self.life.check()
+        if self.held.is_cancelled:
+            self._cancel_root()
 
     async def _park(self) -> Sequence[Promise]:
         self.is_parked = True
-        self._resumed = trio.Event()
+        resumed = self._resumed = trio.Event()
         self.runtime.instrument.task_suspended(self.promise.id)
         self._on_park(self)
-        await self._resumed.wait()
+        await resumed.wait()
         preload, self._resumption = self._resumption, ()
         self.runtime.instrument.task_resumed(self.promise.id)
         return preload

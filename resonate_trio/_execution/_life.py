@@ -44,7 +44,6 @@ class Life:
         ending: how it ended; None while it goes on.
         reason: why it ended.
         divergence: what the code asked for, and what is stored, if it was halted.
-        scope: trio's scope around everything that runs.
         is_held: the task is ours; false from when we ask that it be suspended until it is ours again.
         on_cancelled: told, whenever the server is asked something, that the task is to be cancelled.
     """
@@ -54,13 +53,19 @@ class Life:
         self.ending: Ending | None = None
         self.reason = ""
         self.divergence: DivergenceError | None = None
-        self.scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
         self.is_held = True
         self.on_cancelled: Callable[[], None] = lambda: None
         self._shields: dict[trio.CancelScope, None] = {}
 
     def __repr__(self) -> str:
         return f"<Life of {self.held!r}: {'goes on' if self.ending is None else self.ending.name}>"
+
+    def begin(self, scope: trio.CancelScope) -> None:
+        """Note trio's scope around everything that runs."""
+        self._scope = scope
+        if self.ending is not None:
+            scope.cancel()
 
     def check(self) -> None:
         """Raise ExecutionDropped if it has ended: nothing durable may happen twice."""
@@ -72,7 +77,8 @@ class Life:
         if self.ending is None:
             self.ending = ending
             self.reason = reason
-            self.scope.cancel()
+            if self._scope is not None:
+                self._scope.cancel()
             for shield in self._shields:
                 shield.shield = False
 

@@ -6,7 +6,7 @@ A suspended execution leaves its seat and is parked; it gets another when its ta
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, final
+from typing import Final, final
 
 import trio
 
@@ -19,7 +19,7 @@ from resonate_trio._errors import (
     ServerUnreachableError,
 )
 from resonate_trio._execution import Ending, Execution, HeldTask, Lease, LeaseLost, Runtime
-from resonate_trio._services import open_services
+from resonate_trio._services import open_trio_services
 from resonate_trio._transport import accepted
 from resonate_trio.protocol import Acquired, Beaten, Execute, Task, TaskAcquire, origin_of
 
@@ -27,11 +27,10 @@ from ._heartbeat import Heartbeat
 from ._link_heartbeat import LinkHeartbeat
 from ._options import WorkerOptions
 
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
 logger = logging.getLogger("resonate_trio.worker")
 
+JOB: Final = "a job of a worker"
+"""The name of all these tasks: trio would write one for each."""
 NOT_FOR_US = frozenset({404, 409})
 # How long a task that is given up may take to be released. The lease ends it anyway.
 RELEASE_TIMEOUT = 2.0
@@ -58,7 +57,7 @@ class Worker:
             )
         elif not self._shares_fate:
             self._heartbeat = LinkHeartbeat(runtime.link, pid=options.pid, lease=options.lease, hear=self._hear)
-        self._nursery: TaskGroup | None = None
+        self._nursery: trio.Nursery | None = None
         self._seats = trio.Semaphore(options.capacity)
         self._seated: set[Execution] = set()
         self._active: dict[str, Execution] = {}  # held, or being suspended
@@ -81,7 +80,7 @@ class Worker:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run tasks until cancelled."""
-        async with open_services() as self._nursery:
+        async with open_trio_services() as self._nursery:
             if self._heartbeat is not None:
                 self._nursery.start_soon(self._heartbeat.run)
                 self._nursery.start_soon(self._watch_leases)
@@ -301,7 +300,7 @@ class Worker:
 
     def _start(self, job: Callable[..., Awaitable[None]], *args: object) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(self._run_job, job, args)
+        self._nursery.start_soon(self._run_job, job, args, name=JOB)
         self._jobs += 1
 
     async def _run_job(self, job: Callable[..., Awaitable[None]], args: Sequence[object]) -> None:
