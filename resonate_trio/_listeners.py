@@ -9,7 +9,7 @@ import anyio
 
 from ._errors import PromiseNotFoundError, ResonateError
 from ._transport import Link, accepted
-from .protocol import PollAddress, Promise, PromiseRegisterListener, PromiseReply, origin_of
+from .protocol import PollAddress, Promise, PromiseCreate, PromiseRegisterListener, PromiseReply, origin_of
 
 
 @final
@@ -21,6 +21,13 @@ class _Waiter:
         self.promise: Promise | None = None
         self.error: ResonateError | None = None
         self.count = 0
+
+    async def outcome(self) -> Promise:
+        """Wait until it is settled. Raises what has gone wrong meanwhile."""
+        await self.settled.wait()
+        if self.promise is None:
+            raise self.error or RuntimeError("a waiter was woken without its promise")
+        return self.promise
 
 
 @final
@@ -44,12 +51,22 @@ class Listeners:
         """
         with self._waiting(id) as waiter:
             promise = await self._register(id)
-            if not promise.is_pending:
-                return promise
-            await waiter.settled.wait()
-            if waiter.promise is None:
-                raise waiter.error or RuntimeError("a waiter was woken without its promise")
-            return waiter.promise
+            return await waiter.outcome() if promise.is_pending else promise
+
+    async def create(self, request: PromiseCreate) -> Promise:
+        """Create a promise, and return it once it is settled. The server must offer batches: it is one round trip.
+
+        Raises:
+            RequestRefusedError: it was not created.
+            ServerUnreachableError: the server could not be asked.
+        """
+        id = request.id
+        with self._waiting(id) as waiter:
+            listen = PromiseRegisterListener(id, self._address)
+            created, registered = await self._link.ask_all([request, listen], origin=origin_of(id))
+            accepted(created, PromiseReply)
+            promise = accepted(registered, PromiseReply).promise
+            return await waiter.outcome() if promise.is_pending else promise
 
     def settle(self, promise: Promise) -> None:
         """Take the news that a promise is settled."""

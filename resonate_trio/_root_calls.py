@@ -89,7 +89,7 @@ class RootCalls(ABC):
     async def rfc(self, id: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def rfc(self, id: str, fn: AnyFunction | str, /, *args: object, **kwargs: object) -> object:
         """Call a function remotely: invoke it as `rfi` does, and wait for its result as the handle does."""
-        return await (await self._roots().invoke(id, fn, args, kwargs, self._default_options()))
+        return await self._roots().call(id, fn, args, kwargs, self._default_options())
 
     @overload
     async def get(self, id: str, result_type: type[T]) -> RootHandle[T]: ...

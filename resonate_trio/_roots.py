@@ -15,7 +15,7 @@ from ._outcome import CLIENT, Cancellation, outcome_of
 from ._registry import Registry
 from ._targets import remote_call
 from ._transport import Link, accepted, promise_of
-from .protocol import Promise, PromiseCreate, PromiseGet, PromiseReply, PromiseState, origin_of
+from .protocol import Promise, PromiseCreate, PromiseGet, PromiseReply, PromiseState, extensions, origin_of
 
 T = TypeVar("T")
 
@@ -94,6 +94,20 @@ class Roots:
         create, result_type = self.request(id, fn, args, kwargs, options)
         promise = accepted(await self.link.ask(create, origin=id), PromiseReply).promise
         return RootHandle(self, promise, result_type)
+
+    async def call(
+        self,
+        id: str,
+        fn: Callable[..., object] | str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        options: Options,
+    ) -> object:
+        """Create the invocation `id`, or find it, and wait for its result."""
+        if not self.link.offers(extensions.BATCH):
+            return await (await self.invoke(id, fn, args, kwargs, options))
+        create, result_type = self.request(id, fn, args, kwargs, options)
+        return outcome_of(await self.listeners.create(create), result_type, self.codec).unwrap()
 
     def request(
         self,

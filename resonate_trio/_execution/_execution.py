@@ -254,9 +254,7 @@ class Execution:
             run.cancel(cancellation.by or OUTSIDE)
 
     def block(self, wait: Wait) -> Awaitable[None]:
-        """Block the calling body. It may go on before what it waits for is known, and when this execution has ended:
-        the caller looks.
-        """
+        """Block the calling body. It may go on too early, or as this execution has ended: the caller looks."""
         return self._bodies.block(wait)
 
     def interrupt(self, wait: Wait) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from resonate_trio import Context, PromiseNotFoundError, ServerError
+from resonate_trio import Context, PromiseNotFoundError, RequestRefusedError, ServerError
 from resonate_trio._listeners import Listeners
 from resonate_trio._transport import EmbeddedTransport, Link
 from resonate_trio.protocol import (
@@ -84,6 +84,33 @@ async def test_settled_promise_is_its_own_notice(world: World, listeners: Listen
     await external(world, "p")
     await world.resolve("p")
     assert (await listeners.wait("p")).state == "resolved"
+
+
+async def test_created_and_waited_for_in_one_round_trip(world: World, listeners: Listeners) -> None:
+    """The news wake the caller, whatever comes first; a promise that is settled already needs none."""
+    told: list[Promise] = []
+
+    async def create() -> None:
+        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [request.kind for request in world.wire.requests] == [
+            "promise.create",
+            "promise.register_listener",
+        ]
+        await world.resolve("p")
+        listeners.settle(await world.promise("p"))
+    await create()
+    assert [promise.state for promise in told] == ["resolved", "resolved"]
+
+
+async def test_what_is_not_created_is_not_waited_for(world: World, listeners: Listeners) -> None:
+    """The refusal is raised."""
+    world.wire.answer = lambda request: (400, "no") if isinstance(request, PromiseCreate) else None
+    with pytest.raises(RequestRefusedError, match="no"):
+        await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY))
 
 
 async def test_promise_that_does_not_exist_is_named(world: World, listeners: Listeners) -> None:

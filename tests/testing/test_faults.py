@@ -116,7 +116,7 @@ def test_a_plan_lets_some_pass_and_ends() -> None:
         await world.start_worker(count)
         world.plan("lose_request", kind="promise.register_listener", after=1, times=2)
         for id in "abc":
-            await world.client.rfc(id, count, 0)
+            await (await world.client.rfi(id, count, 0))
         return [line.split("  ")[-1] for line in world.trace.lines if "listener" in line or "lost" in line]
 
     sent = [f"-> promise.register_listener {id}" for id in "abbbc"]
