@@ -51,16 +51,20 @@ async def cancel(link: Link, id: str, *, value: Value, budget_ms: int) -> Promis
         budget_ms: how long the worker may take to clean up (ms). Without the extension it gets no time.
 
     Raises:
+        UsageError: it is a local invocation, which its task executes: only with that can it be cancelled.
         PromiseNotFoundError: there is no such promise.
         ServerUnreachableError: no server answered.
     """
+    promise = promise_of(await link.ask(PromiseGet(id), origin=origin_of(id)), id)
+    if not promise.is_pending:
+        return promise
+    if promise.tags.get(tags.SCOPE) == tags.LOCAL:
+        raise UsageError(
+            f"{id!r} is a local invocation, a part of {promise.tags.get(tags.BRANCH)!r}, and its function would "
+            f"run on: cancel that one, or have its caller cancel this one (`handle.cancel()`)"
+        )
     if not link.offers(extensions.CANCEL):
-        promise = promise_of(await link.ask(PromiseGet(id), origin=origin_of(id)), id)
-        if not promise.is_pending:
-            return promise
-        # Before the first reply of a server it is not known what it offers.
-        if not link.offers(extensions.CANCEL):
-            return await _settle_subtree(link, promise, value)
+        return await _settle_subtree(link, promise, value)
     request = PromiseCancel(id, budget_ms, value)
     return promise_of(await link.ask(request, origin=origin_of(id)), id)
 

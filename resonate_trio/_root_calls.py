@@ -168,7 +168,7 @@ class RootCalls(ABC):
             Whether it was cancelled; if not, it had a result, had failed or timed out before that.
 
         Raises:
-            UsageError: `budget` is no number of seconds.
+            UsageError: `budget` is no number of seconds, or the invocation is a local one, a part of another.
             PromiseNotFoundError: there is no such invocation.
             ServerUnreachableError: no server answered. The request may be stored: the same call is safe to repeat.
         """

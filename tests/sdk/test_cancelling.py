@@ -371,6 +371,24 @@ async def test_finished_invocation_stays_as_it_is(plain: World) -> None:
         assert await handle == 5
 
 
+async def test_local_invocation_is_cancelled_with_its_task_only(either: World) -> None:
+    """Settled from outside, its function would run on, and nobody know."""
+    app = either.resonate()
+    is_over = trio.Event()
+
+    @app.register
+    async def flow(ctx: Context) -> None:
+        await ctx.lfc(is_over.wait)
+
+    async with app:
+        handle = await app.rfi("a", flow)
+        await trio.sleep(1)
+        with pytest.raises(UsageError, match=r"'a:1' is a local invocation, a part of 'a'"):
+            await app.cancel("a:1")
+        is_over.set()
+        await handle
+
+
 @pytest.mark.parametrize("budget", [0, -1, float("nan"), "1", None, True])
 async def test_budget_is_a_number_of_seconds(world: World, budget: float) -> None:
     """What cannot be meant is refused before anything is asked."""
@@ -386,9 +404,9 @@ async def test_budget_travels_in_milliseconds(world: World, seconds: float, ms: 
     async with world.resonate() as app:
         await app.options(group="far").rfi("a", "f")
         cancelled: list[PromiseCancel] = []
-        await world.resolve("a")
         asked(world, cancelled, await world.promise("a"))
-        await app.cancel("a", budget=seconds)
+        with trio.move_on_after(1):
+            await app.cancel("a", budget=seconds)
     assert [request.budget for request in cancelled] == [ms]
 
 
