@@ -41,5 +41,8 @@ class Backoff:
 
 
 def describe(error: Exception) -> str:
-    """Return what an error says, or its name: some of those of sockets say nothing."""
-    return str(error) or type(error).__name__
+    """Return what an error says, or what its cause says, or its name: some of those of sockets say nothing."""
+    saying: BaseException | None = error
+    while saying is not None and not str(saying):
+        saying = saying.__cause__
+    return str(saying or type(error).__name__)
