@@ -4,11 +4,12 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from resonate_trio.protocol import Promise, Schedule, TaskState
 from server_ref.machine import Changes, Dispatch, Due, Sweep, TaskRecord
 
+from ._agenda import Agenda, First
 from ._rows import (
     PROMISE_COLUMNS,
     SCHEDULE_COLUMNS,
@@ -25,6 +26,8 @@ from .schema import TABLES
 _PROMISE: Final = f"SELECT {PROMISE_COLUMNS} FROM promises"
 _TASK: Final = f"SELECT {TASK_COLUMNS} FROM tasks"
 _SCHEDULE: Final = f"SELECT {SCHEDULE_COLUMNS} FROM schedules"
+_PROMISE_BY_ID: Final = f"{_PROMISE} WHERE id = ?"
+_TASK_BY_ID: Final = f"{_TASK} WHERE id = ?"
 _WITH_TAG: Final = " AND EXISTS (SELECT 1 FROM json_each(tags) AS tag WHERE tag.key = ? AND tag.value = ?)"
 
 # As the indexes have them: within an instant, any order will do.
@@ -38,14 +41,6 @@ _SCHEDULES_DUE: Final = """
 _CANCELLATIONS_DUE: Final = """
     SELECT cancel_until, id FROM tasks WHERE cancel_until <= ? ORDER BY cancel_until LIMIT ?
 """
-_NEXT_DUE: Final = (
-    "SELECT min(timeout_at) FROM promises WHERE state = 'pending'",
-    "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
-    "SELECT min(next_run_at) FROM schedules",
-    "SELECT min(cancel_until) FROM tasks WHERE cancel_until IS NOT NULL",
-    "SELECT 0 FROM sweeps LIMIT 1",
-)
-
 # What is left out of an update never changes.
 _PUT_PROMISE: Final = f"""
     INSERT INTO promises ({PROMISE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -68,20 +63,30 @@ _PUT_SCHEDULE: Final = f"""
 @final
 @frozen
 class SqliteView:
-    """What is stored. The messages to workers are not: they are in memory only."""
+    """What is stored. The messages to workers are not: they are in memory only.
+
+    It is for one turn, and reads each promise and each task once.
+    """
 
     _connection: sqlite3.Connection
     _executes: Mapping[str, Dispatch]
+    _agenda: Agenda
+    _promises: dict[str, Promise | None] = field(factory=dict, init=False)
+    _tasks: dict[str, TaskRecord | None] = field(factory=dict, init=False)
 
     def promise(self, id: str) -> Promise | None:
         """Return a promise."""
-        row = self._connection.execute(f"{_PROMISE} WHERE id = ?", (id,)).fetchone()
-        return None if row is None else promise_from(row)
+        if id not in self._promises:
+            row = self._connection.execute(_PROMISE_BY_ID, (id,)).fetchone()
+            self._promises[id] = None if row is None else promise_from(row)
+        return self._promises[id]
 
     def task(self, id: str) -> TaskRecord | None:
         """Return a task."""
-        row = self._connection.execute(f"{_TASK} WHERE id = ?", (id,)).fetchone()
-        return None if row is None else task_from(row)
+        if id not in self._tasks:
+            row = self._connection.execute(_TASK_BY_ID, (id,)).fetchone()
+            self._tasks[id] = None if row is None else task_from(row)
+        return self._tasks[id]
 
     def schedule(self, id: str) -> Schedule | None:
         """Return a schedule."""
@@ -90,18 +95,22 @@ class SqliteView:
 
     def awaiters(self, awaited: str) -> Collection[str]:
         """Return the ids of the tasks that wait for a promise, ordered."""
-        statement = "SELECT awaiter FROM callbacks WHERE awaited = ? ORDER BY awaiter"
-        return [awaiter for (awaiter,) in self._connection.execute(statement, (awaited,))]
+        return self._waiting_for(awaited, "SELECT awaiter FROM callbacks WHERE awaited = ? ORDER BY awaiter")
 
     def failure_awaiters(self, awaited: str) -> Collection[str]:
         """Return the ids of the tasks that wait for a promise to fail, ordered."""
-        statement = "SELECT awaiter FROM failure_callbacks WHERE awaited = ? ORDER BY awaiter"
-        return [awaiter for (awaiter,) in self._connection.execute(statement, (awaited,))]
+        return self._waiting_for(
+            awaited, "SELECT awaiter FROM failure_callbacks WHERE awaited = ? ORDER BY awaiter"
+        )
 
     def listeners(self, id: str) -> Collection[str]:
         """Return the addresses to be told when a promise settles, ordered."""
-        statement = "SELECT address FROM listeners WHERE id = ? ORDER BY address"
-        return [address for (address,) in self._connection.execute(statement, (id,))]
+        return self._waiting_for(id, "SELECT address FROM listeners WHERE id = ? ORDER BY address")
+
+    def _waiting_for(self, promise_id: str, statement: str) -> Collection[str]:
+        if self._promises.get(promise_id, self) is None:  # nobody waits for what this turn creates
+            return ()
+        return [one for (one,) in self._connection.execute(statement, (promise_id,))]
 
     def branch(self, branch: str) -> Sequence[Promise]:
         """Return all promises of a branch, ordered by id."""
@@ -116,6 +125,8 @@ class SqliteView:
 
     def sweeps(self, limit: int) -> Sequence[tuple[str, Sweep]]:
         """Return up to `limit` promises whose children are to be cancelled, the last ids first."""
+        if self._agenda.sweeps.read(self._connection) is None:
+            return []
         statement = "SELECT id, after, cause FROM sweeps ORDER BY id DESC LIMIT ?"
         rows = self._connection.execute(statement, (limit,))
         return [(id, Sweep(after, cause)) for id, after, cause in rows]
@@ -143,8 +154,19 @@ class SqliteView:
 
     def due(self, now: int, limit: int) -> Due:
         """Return what is due by `now`, at most `limit` of each kind."""
-        statements = (_PROMISES_DUE, _TASKS_DUE, _SCHEDULES_DUE, _CANCELLATIONS_DUE)
-        return Due(*(self._connection.execute(statement, (now, limit)).fetchall() for statement in statements))
+        agenda = self._agenda
+        return Due(
+            self._due(agenda.promises, _PROMISES_DUE, now, limit),
+            self._due(agenda.tasks, _TASKS_DUE, now, limit),
+            self._due(agenda.schedules, _SCHEDULES_DUE, now, limit),
+            self._due(agenda.cancellations, _CANCELLATIONS_DUE, now, limit),
+        )
+
+    def _due(self, first: First, statement: str, now: int, limit: int) -> Sequence[tuple[int, str]]:
+        first_at = first.read(self._connection)
+        if first_at is None or first_at > now:
+            return []
+        return self._connection.execute(statement, (now, limit)).fetchall()
 
     def execute(self, task_id: str) -> Dispatch | None:
         """Return the message to a worker that waits for its delivery."""
@@ -159,12 +181,6 @@ class SqliteView:
         return self._connection.execute("SELECT id, address FROM unblocks ORDER BY id, address").fetchall()
 
 
-def first_due(connection: sqlite3.Connection) -> list[int]:
-    """Return the earliest instant of each kind that has one."""
-    rows = [row for statement in _NEXT_DUE for row in connection.execute(statement)]
-    return [instant for (instant,) in rows if instant is not None]
-
-
 def clock_floor(connection: sqlite3.Connection) -> int:
     """Return the clock floor that is stored."""
     return int(connection.execute("SELECT floor FROM clock").fetchone()[0])
@@ -175,8 +191,10 @@ def write(connection: sqlite3.Connection, changes: Changes, floor: int) -> None:
     if changes.reset:
         for table in TABLES:
             connection.execute(f"DELETE FROM {table}")
-    connection.executemany(_PUT_PROMISE, map(promise_row, changes.promises.values()))
-    connection.executemany(_PUT_TASK, map(task_row, changes.tasks.values()))
+    if changes.promises:
+        connection.executemany(_PUT_PROMISE, map(promise_row, changes.promises.values()))
+    if changes.tasks:
+        connection.executemany(_PUT_TASK, map(task_row, changes.tasks.values()))
     for id, schedule in changes.schedules.items():
         if schedule is None:
             connection.execute("DELETE FROM schedules WHERE id = ?", (id,))
@@ -193,6 +211,8 @@ def write(connection: sqlite3.Connection, changes: Changes, floor: int) -> None:
 def _write_pairs(
     connection: sqlite3.Connection, table: str, columns: str, changed: Mapping[tuple[str, str], bool]
 ) -> None:
+    if not changed:
+        return
     added = [pair for pair, present in changed.items() if present]
     removed = [pair for pair, present in changed.items() if not present]
     connection.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES (?, ?)", added)

@@ -13,9 +13,10 @@ from typing import TypeVar, final
 
 from attrs import define, field
 
-from server_ref.machine import NEVER, Changes, Dispatch, Draft, Outgoing, waiting
+from server_ref.machine import Changes, Dispatch, Draft, Outgoing, waiting
 
 from . import _queries, schema
+from ._agenda import Agenda
 from ._store import StoreError, apply_executes, raised_floor
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class SqliteStore:
     _connection: sqlite3.Connection | None = field(default=None, init=False)
     _executes: dict[str, Dispatch] = field(factory=dict, init=False)
     _floor: int = field(default=0, init=False)
+    _agenda: Agenda = field(factory=Agenda, init=False)
 
     def open(self) -> None:
         """Open the file, create what is missing, and lock it.
@@ -54,6 +56,7 @@ class SqliteStore:
                 connection.close()
                 raise
         self._connection = connection
+        self._agenda.forget()
 
     def close(self) -> None:
         """Close the file. What waited for workers is forgotten; recovering sends it again."""
@@ -71,7 +74,7 @@ class SqliteStore:
             StoreError: the file could not be read or written. Nothing has changed; it may be tried again.
         """
         connection = self._opened()
-        draft = Draft(_queries.SqliteView(connection, self._executes))
+        draft = Draft(_queries.SqliteView(connection, self._executes, self._agenda))
         with self._explained("nothing was stored"), _transaction(connection):
             result = step(draft)
             if draft.changes.is_durable:
@@ -81,17 +84,18 @@ class SqliteStore:
 
     def _committed(self, changes: Changes) -> None:
         apply_executes(self._executes, changes)
+        self._agenda.follow(changes)
         self._floor = raised_floor(self._floor, changes)
 
     def next_due(self) -> int | None:
         """Return the earliest instant (ms) at which anything is due."""
         with self._explained("cannot be read"):
-            return min((at for at in _queries.first_due(self._opened()) if at < NEVER), default=None)
+            return self._agenda.next_due(self._opened())
 
     def outbox(self) -> Sequence[Outgoing]:
         """Return the messages that wait for their delivery."""
         with self._explained("cannot be read"):
-            return waiting(_queries.SqliteView(self._opened(), self._executes))
+            return waiting(_queries.SqliteView(self._opened(), self._executes, self._agenda))
 
     def clock_floor(self) -> int:
         """Return the highest instant (ms) of any turn since the last reset."""
