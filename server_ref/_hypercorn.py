@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     import anyio
     from hypercorn.typing import AppWrapper, ASGIFramework
-    from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -35,9 +34,7 @@ _Tls = trio.SSLStream[trio.SocketStream]
 Stream = trio.SocketStream | _Tls
 
 
-async def serve(
-    app: "Starlette", sock: "socket.socket", stop: "anyio.Event", *, tls: ssl.SSLContext | None
-) -> None:
+async def serve(app: "ASGIApp", sock: "socket.socket", stop: "anyio.Event", *, tls: ssl.SSLContext | None) -> None:
     """Serve an application until `stop` is set. The socket is closed."""
     handler = _Handler(wrap_app(cast("ASGIFramework", _tolerant(app)), 0, "asgi"), _config())
     listener = _listener(sock, tls)

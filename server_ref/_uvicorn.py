@@ -2,7 +2,7 @@
 
 import ssl
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import anyio
 import uvicorn
@@ -12,13 +12,16 @@ from server_ref.patience import GRACE_S, KEEP_ALIVE_S, MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     import socket
-    from asyncio import TimerHandle, Transport  # ruff: ignore[banned-api]
+    from asyncio import AbstractEventLoop, TimerHandle, Transport  # ruff: ignore[banned-api]
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
+
+FLUSH_BYTES: Final = 64 * 1024
+"""More than this is written at once, so that it is noticed when a client does not read."""
 
 
 async def serve(
-    app: "Starlette",
+    app: "ASGIApp",
     sock: "socket.socket",
     stop: anyio.Event,
     *,
@@ -33,6 +36,7 @@ async def serve(
         ws="none",
         access_log=False,
         log_config=None,
+        proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
@@ -79,19 +83,41 @@ class _Config(uvicorn.Config):
 
 @final
 class _Transport:
-    """A transport that takes what is written to it when it is closed, and drops it, as those of asyncio do.
+    """A transport that sends together what is written together: uvicorn writes head and body of an answer apart.
 
-    Those of uvloop raise, and uvicorn would log that as an error of the application: it hears of the end of a
-    connection a moment after the transport does.
+    What is written to it when it is closed, it drops, as the transports of asyncio do. Those of uvloop raise, and
+    uvicorn would log that as an error of the application: it hears of the end of a connection a moment after the
+    transport does.
     """
 
-    def __init__(self, inner: "Transport") -> None:
+    def __init__(self, inner: "Transport", loop: "AbstractEventLoop") -> None:
         self._inner = inner
+        self._loop = loop
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Write, as long as the transport is open."""
-        if not self._inner.is_closing():
-            self._inner.write(data)
+        """Write at the end of an answer, or when whoever writes waits for something."""
+        if not self._pending:
+            self._loop.call_soon(self.flush)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes > FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending, as long as the transport is open."""
+        if self._pending:
+            data = b"".join(self._pending)
+            self._pending.clear()
+            self._pending_bytes = 0
+            if not self._inner.is_closing():
+                self._inner.write(data)
+
+    def close(self) -> None:
+        """Close when everything is written."""
+        self.flush()
+        self._inner.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -107,6 +133,7 @@ class _Connection(HttpToolsProtocol):
     """
 
     config: _Config
+    _outgoing: _Transport
 
     def __init__(self, config: _Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -115,7 +142,8 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: "Transport") -> None:  # type: ignore[override]
         """Begin to wait for a request."""
-        super().connection_made(cast("Transport", _Transport(transport)))
+        self._outgoing = _Transport(transport, self.loop)
+        super().connection_made(cast("Transport", self._outgoing))
         self._timer = self.loop.call_later(self.config.receive_timeout, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,6 +177,11 @@ class _Connection(HttpToolsProtocol):
         """Take in the end of a request."""
         self._pending_bytes = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Let an answer go."""
+        self._outgoing.flush()
+        super().on_response_complete()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

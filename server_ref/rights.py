@@ -1,6 +1,7 @@
 """What the bearer of a token may do."""
 
 import math
+from collections.abc import Callable
 from typing import Final, TypeVar, final
 
 import attrs
@@ -94,3 +95,5 @@ class Rights:
 
 EVERYTHING: Final = Rights(is_admin=True)
 """The rights of everybody where auth is off."""
+RightsOf = Callable[[str | None], Rights]
+"""Tells what the bearer of a token may do, or without one, who came without. Raises Refusal (status 401)."""

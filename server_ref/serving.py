@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final, final
 import anyio
 
 from server_ref import _uvicorn
-from server_ref.app import RightsOf, anybody, create_app
+from server_ref.app import anybody, create_app
 from server_ref.clock import SystemClock
 from server_ref.config import AuthConfig, HttpServer, ServerConfig, TlsConfig
 from server_ref.engine import Engine, open_engine
 from server_ref.limits import DEFAULT_LIMITS, Limits
 from server_ref.patience import VANISHED_MS
+from server_ref.rights import RightsOf
 from server_ref.store import MemoryStore, SqliteStore
 from server_ref.tls import TlsError, load_tls
 from server_ref.trace import Trace, open_trace

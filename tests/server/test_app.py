@@ -174,7 +174,7 @@ async def test_bug_is_a_500(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: bytes) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("server_ref.app.decode_request", broken)
+    monkeypatch.setattr("server_ref.posts.decode_request", broken)
     async with an_engine() as engine:
         transport = httpx.ASGITransport(create_app(engine), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
