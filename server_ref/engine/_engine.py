@@ -127,8 +127,8 @@ async def open_engine(
     """
     machine = settings or Settings()
     loop = TurnLoop(store, clock, LoopSettings(machine, debug, trace))
-    await loop.in_store(store.open)
     try:
+        await loop.in_store(store.open)
         recovered = await loop.start(exclusive=exclusive)
         async with open_delivery(loop.hand_over, ask=loop.ask, server_url=server_url) as delivery:
             delivery.restore(recovered.holders, recovered.outbox)
@@ -142,5 +142,4 @@ async def open_engine(
                     with anyio.move_on_after(CLOSING_S, shield=True):
                         await loop.is_finished.wait()
     finally:
-        with anyio.CancelScope(shield=True):
-            await loop.in_store(store.close)
+        await loop.close()

@@ -15,7 +15,6 @@ from typing import Final, TypeVar, final
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import attrs
 from attrs import define, frozen
 
@@ -25,6 +24,7 @@ from server_ref.machine import Changes, Draft, Outcome, Outgoing, OutgoingKey, S
 from server_ref.store import Store, StoreError
 from server_ref.trace import Trace
 
+from ._thread import StoreThread
 from ._turn import Asked, BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, refusal
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class TurnLoop:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._thread = anyio.CapacityLimiter(1)
+        self._thread = StoreThread()
         self._wake = anyio.Event()
         self._queue: deque[_Call] = deque()
         self._handed: list[OutgoingKey] = []
@@ -168,8 +168,14 @@ class TurnLoop:
     async def in_store(self, step: Callable[[], T]) -> T:
         """Call something that uses the store: in a worker thread, if that may block."""
         if self._store.blocking:
-            return await anyio.to_thread.run_sync(step, limiter=self._thread)
+            return await self._thread.call(step)
         return step()
+
+    async def close(self) -> None:
+        """Close the store, and end the thread that it was used in."""
+        with anyio.CancelScope(shield=True):
+            await self.in_store(self._store.close)
+        self._thread.end()
 
     def read_clock(self) -> int:
         """Return the instant. It never goes backwards."""
