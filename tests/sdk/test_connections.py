@@ -153,6 +153,13 @@ async def test_answer_may_come_in_any_form() -> None:
     assert server.bodies == [[b"1", b"2"]]
 
 
+async def test_answer_without_a_length_lasts_until_the_connection_ends() -> None:
+    """As old proxies have it."""
+    server = Server([b"HTTP/1.0 200 OK\r\nserver: old\r\n\r\nabc", GONE], [answer(b"d")])
+    async with serving(server) as url, opened(url) as post:
+        assert [await post(b"1"), await post(b"2")] == [b"abc", b"d"]
+
+
 async def test_connection_that_the_server_closed_is_replaced() -> None:
     """Whether it said so, or closed it while it was idle, or when it had a request: nobody notices."""
     announced = answer(b"a", b"connection: close")
