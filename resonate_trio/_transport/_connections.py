@@ -19,6 +19,7 @@ from ._answers import Answer, AnswerReader
 
 CONNECT_TIMEOUT: Final = 5.0
 REPLY_TIMEOUT: Final = 30.0
+CLOSE_TIMEOUT: Final = 1.0
 KEEP_ALIVE_S: Final = 5.0
 """For how long an idle connection may be used again: shorter than servers and proxies keep theirs."""
 READ_BYTES: Final = 64 * 1024
@@ -92,8 +93,7 @@ class Connections:
         try:
             return _Connection(await stream.start_tls(self._tls, self._host, timeout=CONNECT_TIMEOUT))
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await stream.aclose()
+            await _close(stream)
             raise
 
     async def aclose(self) -> None:
@@ -135,5 +135,9 @@ class _Connection:
 
     async def aclose(self) -> None:
         """Close the connection, also when cancelled."""
-        with anyio.CancelScope(shield=True):
-            await self._stream.aclose()
+        await _close(self._stream)
+
+
+async def _close(stream: httpcore.AsyncNetworkStream) -> None:
+    with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):  # TLS says goodbye, which a peer may not want to hear
+        await stream.aclose()

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import httpcore
@@ -12,10 +12,11 @@ import trustme
 from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSListener
+from trio.testing import MockClock
 
 from resonate_trio._backoff import describe
 from resonate_trio._transport import HttpTransport, Unreachable, _connections
-from resonate_trio._transport._connections import Connections
+from resonate_trio._transport._connections import Connections, _Connection
 from resonate_trio.protocol import Envelope, Head, PromiseGet
 
 pytestmark = pytest.mark.anyio
@@ -74,9 +75,33 @@ class Server:
         return await received.receive_exactly(int(length)) if int(length) else b""
 
 
+class Silent:
+    """Takes what is said, and says nothing."""
+
+    def __init__(self) -> None:
+        self.is_over = anyio.Event()
+        self.has_heard = anyio.Event()
+
+    async def serve(self, stream: ByteStream) -> None:
+        """Serve a connection."""
+        async with stream:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while await stream.receive():
+                    self.has_heard.set()
+        self.is_over.set()
+
+
+class Deaf(httpcore.AsyncNetworkStream):
+    """A stream whose peer does not hear that it ends."""
+
+    async def aclose(self) -> None:
+        """Wait for ever."""
+        await anyio.sleep_forever()
+
+
 @asynccontextmanager
 async def serving(
-    server: Server, *, tls: ssl.SSLContext | None = None, path: str = "/"
+    server: Server | Silent, *, tls: ssl.SSLContext | None = None, path: str = "/"
 ) -> AsyncGenerator[httpx.URL]:
     """Run a server."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
@@ -239,3 +264,23 @@ async def test_server_may_speak_tls() -> None:
                 await distrustful(b"1")
     assert "certificate verify failed" in describe(raised.value).lower()
     assert server.bodies == [[b"1", b"2"]]
+
+
+async def test_handshake_that_is_cancelled_leaves_no_connection() -> None:
+    """The server hears that it ends."""
+    server = Silent()
+    async with serving(server) as url, opened(url.copy_with(scheme="https")) as post:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(post, b"1")
+            await server.has_heard.wait()
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            await server.is_over.wait()
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"])
+async def test_closing_is_bounded() -> None:
+    """Whoever does not want to hear of it."""
+    started = anyio.current_time()
+    await _Connection(Deaf()).aclose()
+    assert anyio.current_time() == started + _connections.CLOSE_TIMEOUT
