@@ -47,6 +47,8 @@ class Delivery:
         if changes.reset:
             self._router.clear()
             self._pusher.clear()
+        for task_id, pid in changes.suspended_by.items():
+            self._router.suspend(task_id, pid)
         for record in changes.tasks.values():
             self._router.track(record)
             if record.state is not TaskState.PENDING:

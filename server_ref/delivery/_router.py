@@ -81,16 +81,20 @@ class Router:
             self._holders[task_id] = pid
             self._held[pid] += 1
 
+    def suspend(self, task_id: str, pid: str | None) -> None:
+        """Note who suspended a task, None for nobody that counts: it was taken since."""
+        if pid is None:
+            self._suspended_by.pop(task_id, None)
+        else:
+            self._suspended_by[task_id] = pid
+
     def track(self, record: TaskRecord) -> None:
         """Note how a task stands now. A message that this made obsolete is no longer delivered.
 
         When all are noted, call `fill`.
         """
-        holder = self._holders.get(record.id)
         self.hold(record.id, record.pid if record.state is TaskState.ACQUIRED else None)
-        if record.state is TaskState.SUSPENDED and holder is not None:
-            self._suspended_by[record.id] = holder
-        elif record.state in {TaskState.ACQUIRED, TaskState.FULFILLED}:
+        if record.state in {TaskState.ACQUIRED, TaskState.FULFILLED}:
             self._suspended_by.pop(record.id, None)
         parcel = self._parcels.get((Execute.kind, record.id))
         if parcel is None or not isinstance(message := parcel.outgoing.message, Execute):
@@ -133,7 +137,7 @@ class Router:
         old = self._parcels.get(slot)
         if old is not None and (not old.is_execute or _is_being_acquired(old)):
             return
-        if old is not None:
+        if old is not None and old.peer is not None:
             self._suspended_by.pop(slot[1], None)  # that worker had its chance
         peer = self._choose(address, slot)
         if old is not None:
@@ -189,15 +193,17 @@ class Router:
         """Have a task acquired for a peer. There is always an answer, be it that the store does not work."""
         message = parcel.outgoing.message
         assert isinstance(message, Execute)
-        request = TaskAcquire(message.id, message.version, peer.pid, ttl)
-        self._ask(request, partial(self._acquired, parcel, peer))
+        # Who suspended it is forgotten as soon as it is acquired, so after this one everybody gets all.
+        is_partial = self._suspended_by.get(message.id) == peer.pid
+        request = TaskAcquire(message.id, message.version, peer.pid, ttl, preload=not is_partial)
+        self._ask(request, partial(self._acquired, parcel, peer, is_partial))
 
-    def _acquired(self, parcel: Parcel, peer: Peer, reply: Reply) -> None:
+    def _acquired(self, parcel: Parcel, peer: Peer, is_partial: bool, reply: Reply) -> None:
         """Send a task that was acquired for a peer, or release it if that has gone, or is not to have it any more.
 
         This is called before the change that the acquisition made is tracked.
         """
-        is_wanted = parcel.peer is peer and parcel.slot in peer.executes and peer.is_open
+        is_wanted = peer.executes.get(parcel.slot) is parcel and peer.is_open
         acquired = reply.data
         if not isinstance(acquired, Acquired):
             if is_wanted:
@@ -215,7 +221,7 @@ class Router:
             message,
             version=acquired.task.version,
             cancelled_at=acquired.task.cancelled_at,
-            acquired=attrs.evolve(acquired, preload=preload),
+            acquired=attrs.evolve(acquired, preload=preload, partial=is_partial),
         )
         parcel.outgoing = attrs.evolve(parcel.outgoing, message=message)
         peer.queue[parcel.slot] = parcel

@@ -250,6 +250,14 @@ class Draft:
         """Have the holder of a task told that it is to be cancelled."""
         self.changes.cancels.add(task_id)
 
+    def note_suspended(self, task_id: str, pid: str | None) -> None:
+        """Note which process suspended a task, None if it was taken since."""
+        self.changes.suspended_by[task_id] = pid
+
+    def note_heard(self, task_id: str) -> None:
+        """Note that the holder of a task knows that it has it."""
+        self.changes.heard.add(task_id)
+
     def put_execute(self, task_id: str, dispatch: Dispatch) -> None:
         """Put a message to a worker into the outbox, in the place of an older one for the same task."""
         self.changes.executes[task_id] = dispatch

@@ -77,13 +77,14 @@ def _check_version(task: TaskRecord, version: int) -> None:
 
 
 def _held(
-    view: View, request: TaskFence | TaskSuspend | TaskFulfill | TaskRelease, now: int
+    draft: Draft, request: TaskFence | TaskSuspend | TaskFulfill | TaskRelease, now: int
 ) -> tuple[TaskRecord, Promise]:
     """Return a task that is held at this version, and its pending promise, or refuse the request."""
-    task, promise = _known(view, request.id, now)
+    task, promise = _known(draft, request.id, now)
     if task.state is not TaskState.ACQUIRED:
         raise Refused(409, f"the task {task.id!r} is held by nobody: it is {task.state}")
     _check_version(task, request.version)
+    draft.note_heard(task.id)
     return task, promise
 
 
@@ -139,6 +140,7 @@ def _take(request: TaskCreate | TaskAcquire, task: TaskRecord, now: int, draft: 
     _check(task, Event.ACQUIRE)
     taken = to.acquired(task, pid=request.pid, ttl_ms=request.ttl, until=later(now, request.ttl))
     draft.put_task(taken)
+    draft.note_suspended(task.id, None)
     return taken
 
 
@@ -173,6 +175,7 @@ def _extend(ref: TaskRef, pid: str, now: int, draft: Draft) -> TaskRecord | None
         return None
     task = to.extended(task, until=later(now, task.ttl))
     draft.put_task(task)
+    draft.note_heard(task.id)
     return task
 
 
@@ -221,6 +224,7 @@ def perform_suspend(request: TaskSuspend, now: int, draft: Draft, offered: Exten
         if other.is_pending:
             remember(callback, draft, offered)
     draft.put_task(_suspended(task, request, now))
+    draft.note_suspended(task.id, task.pid)
     return done(Suspended(cancelled_at=task.cancelled_at))
 
 

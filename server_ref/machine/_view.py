@@ -191,9 +191,12 @@ class Changes:
     """What a turn of the machine changed, to be stored by one commit.
 
     Of pairs, True means added and False removed. `executes` maps a task to its message, or to None when it
-    must no longer be sent. `cancels` are the tasks whose holders are to be told of a cancellation: on no store,
-    as they hear of it anyway, but later. With `reset` everything stored before is dropped first. `now` is the
-    highest instant of the turn; a store keeps the highest of all, so that the clock never goes back.
+    must no longer be sent. With `reset` everything stored before is dropped first. `now` is the highest instant of
+    the turn; a store keeps the highest of all, so that the clock never goes back.
+
+    Three are on no store: `cancels`, the tasks whose holders are to be told of a cancellation, of which they hear
+    anyway, but later; `suspended_by`, who suspended a task, or None if it was taken since; and `heard`, the tasks
+    whose holders showed that they know of it.
     """
 
     promises: dict[str, Promise] = field(factory=dict)
@@ -206,6 +209,8 @@ class Changes:
     executes: dict[str, Dispatch | None] = field(factory=dict)  # by task
     unblocks: dict[tuple[str, str], bool] = field(factory=dict)  # (promise, address)
     cancels: set[str] = field(factory=set)
+    suspended_by: dict[str, str | None] = field(factory=dict)  # pid, by task
+    heard: set[str] = field(factory=set)
     reset: bool = False
     now: int = 0
 

@@ -6,7 +6,11 @@ from anyio.lowlevel import checkpoint
 
 from resonate_trio.protocol import (
     Acquired,
+    Batch,
+    Envelope,
     Execute,
+    Head,
+    PromiseRegisterCallback,
     PromiseSettle,
     PromiseState,
     Task,
@@ -15,6 +19,7 @@ from resonate_trio.protocol import (
     TaskRelease,
     TaskReply,
     TaskState,
+    TaskSuspend,
 )
 from server_ref.clock import LoopClock
 from server_ref.delivery import Connection
@@ -45,6 +50,35 @@ async def task(engine: Engine, id: str) -> Task:
     reply = await ask(engine, TaskGet(id))
     assert isinstance(reply.data, TaskReply)
     return reply.data.task
+
+
+async def execute(connection: Connection) -> tuple[int, list[str], bool]:
+    """Return version, preload, and whether that is only what woke it, of the next task."""
+    with anyio.fail_after(60):
+        message = await anext(connection)
+    assert isinstance(message, Execute)
+    assert message.acquired is not None
+    return message.version, [promise.id for promise in message.acquired.preload], message.acquired.partial
+
+
+async def suspend(engine: Engine, id: str, version: int, *awaited: str) -> None:
+    """Suspend a task until one of these promises settles."""
+    actions = [Envelope(Head("c"), PromiseRegisterCallback(other, id)) for other in awaited]
+    assert (await ask(engine, TaskSuspend(id, version, actions))).status == 200
+
+
+async def settle(engine: Engine, id: str) -> None:
+    """Resolve a promise."""
+    assert (await ask(engine, PromiseSettle(id, PromiseState.RESOLVED))).status == 200
+
+
+async def a_suspended_task(engine: Engine, connection: Connection) -> None:
+    """Have a worker take the task `t`, with three promises in its branch, and suspend it on the last two."""
+    for id in ("t:1", "t:2", "t:3"):
+        await ask(engine, create(id, branch="t"))
+    await ask(engine, create("t", target=TARGET))
+    assert await execute(connection) == (1, ["t:1", "t:2", "t:3"], False)
+    await suspend(engine, "t", 1, "t:2", "t:3")
 
 
 async def settled_down(engine: Engine, id: str, state: TaskState) -> None:
@@ -192,3 +226,61 @@ async def test_tasks_that_wait_for_their_worker_are_released_when_the_server_goe
     released = store.transact(lambda draft: draft.task("t"))
     assert released is not None
     assert released.state is TaskState.PENDING
+
+
+# --- What the worker has already ----------------------------------------------------------------------
+
+
+async def test_worker_that_suspended_a_task_gets_only_what_woke_it() -> None:
+    """The rest it has; and that is said."""
+    async with an_engine() as engine, engine.connect("g", "a", ttl=TTL) as connection:
+        await a_suspended_task(engine, connection)
+        await settle(engine, "t:2")
+        assert await execute(connection) == (2, ["t:2"], True)
+
+
+async def test_task_that_its_worker_gives_back_comes_with_everything() -> None:
+    """It no longer had the execution, for which it needs all."""
+    async with an_engine() as engine, engine.connect("g", "a", ttl=TTL) as connection:
+        await a_suspended_task(engine, connection)
+        await settle(engine, "t:2")
+        assert await execute(connection) == (2, ["t:2"], True)
+        await ask(engine, TaskRelease("t", 2))
+        assert await execute(connection) == (3, ["t:1", "t:2", "t:3"], False)
+
+
+async def test_other_worker_gets_everything() -> None:
+    """It was not there when the task was suspended."""
+    async with an_engine() as engine:
+        async with engine.connect("g", "a", ttl=TTL) as connection:
+            await a_suspended_task(engine, connection)
+        async with engine.connect("g", "b", ttl=TTL) as connection:
+            await settle(engine, "t:2")
+            assert await execute(connection) == (2, ["t:1", "t:2", "t:3"], False)
+
+
+async def test_task_that_waited_for_room_on_its_worker_comes_with_what_woke_it() -> None:
+    """However long it waited, the worker still has the rest."""
+    clock = SettableClock()
+    async with an_engine(clock=clock) as engine, engine.connect("g", "a", capacity=1, ttl=TTL) as connection:
+        await a_suspended_task(engine, connection)
+        await ask(engine, create("u", target=TARGET))
+        assert await next_task(connection) == ("u", 1)
+        await settle(engine, "t:2")
+        clock.ms += 5_000  # when it is dispatched again
+        await settle(engine, "t:3")
+        await settle(engine, "u")
+        assert await execute(connection) == (2, ["t:2", "t:3"], True)
+
+
+async def test_task_that_is_suspended_and_woken_in_one_turn_goes_back_too() -> None:
+    """Nobody sees it suspended in between."""
+    async with an_engine() as engine, engine.connect("g", "a", ttl=TTL) as connection, engine.connect("g", "b"):
+        await ask(engine, create("t", target="poll://any@g/a"))
+        await ask(engine, create("t:1"))
+        await next_task(connection)
+        head = Head("c")
+        waiting = TaskSuspend("t", 1, [Envelope(head, PromiseRegisterCallback("t:1", "t"))])
+        settling = PromiseSettle("t:1", PromiseState.RESOLVED)
+        await ask(engine, Batch([Envelope(head, waiting), Envelope(head, settling)]))
+        assert await execute(connection) == (2, ["t:1"], True)

@@ -119,6 +119,7 @@ def test_full_worker_is_passed_over() -> None:
     router = Router()
     full, other = connect(router, "a", 1), connect(router, "b", 9)
     track(router, "s", TaskState.ACQUIRED, "a")
+    router.suspend("s", "a")
     track(router, "s", TaskState.SUSPENDED)
     track(router, "t0", TaskState.ACQUIRED, "a")
     post(router, "t1", address="poll://any@g/a")

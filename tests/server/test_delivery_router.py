@@ -340,17 +340,18 @@ def test_closed_router_keeps_messages_and_takes_no_workers() -> None:
     assert not connect(router, "b").is_open
 
 
-def suspended(id: str, *, version: int = 1) -> TaskRecord:
-    """Return a task that waits for promises."""
-    return TaskRecord(id, TaskState.SUSPENDED, version)
+def suspend(router: Router, id: str, pid: str, *, version: int = 1) -> None:
+    """Have a worker acquire a task, and suspend it."""
+    router.track(acquired(id, pid, version=version))
+    router.suspend(id, pid)
+    router.track(TaskRecord(id, TaskState.SUSPENDED, version))
 
 
 def test_suspended_task_goes_back_to_the_worker_that_suspended_it() -> None:
     """That worker may have kept the execution; being a little busier than others does not matter."""
     router = Router()
     former, other = connect(router, "a"), connect(router, "b")
-    router.track(acquired("t", "a"))
-    router.track(suspended("t"))
+    suspend(router, "t", "a")
     for busy in ("x", "y"):
         router.track(acquired(busy, "a"))
     router.post(*execute("t", version=1))
@@ -361,8 +362,7 @@ def test_suspended_task_goes_elsewhere_if_its_worker_is_much_busier() -> None:
     """A replay costs less than waiting behind many others."""
     router = Router()
     former, other = connect(router, "a"), connect(router, "b")
-    router.track(acquired("t", "a"))
-    router.track(suspended("t"))
+    suspend(router, "t", "a")
     for number in range(AFFINITY + 1):
         router.track(acquired(f"busy-{number}", "a"))
     router.post(*execute("t", version=1))
@@ -373,8 +373,7 @@ def test_suspended_task_that_its_worker_does_not_take_goes_elsewhere() -> None:
     """The retry does not insist on a worker that let its chance pass."""
     router = Router()
     former, other = connect(router, "a"), connect(router, "b")
-    router.track(acquired("t", "a"))
-    router.track(suspended("t"))
+    suspend(router, "t", "a")
     router.post(*execute("t", version=1))
     assert take_all(router, former) == ["t"]
     router.post(*execute("t", version=1))
@@ -385,9 +384,7 @@ def test_task_that_was_acquired_since_owes_nothing_to_the_worker_before() -> Non
     """Only the last one that suspended a task may have it in memory at its version."""
     router = Router()
     first, second = connect(router, "a"), connect(router, "b")
-    router.track(acquired("t", "a"))
-    router.track(suspended("t"))
-    router.track(acquired("t", "b", version=2))
-    router.track(suspended("t", version=2))
+    suspend(router, "t", "a")
+    suspend(router, "t", "b", version=2)
     router.post(*execute("t", version=2))
     assert (take_all(router, first), take_all(router, second)) == ([], ["t"])
