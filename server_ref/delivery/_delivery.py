@@ -49,6 +49,8 @@ class Delivery:
             self._pusher.clear()
         for task_id, pid in changes.suspended_by.items():
             self._router.suspend(task_id, pid)
+        for task_id in changes.heard:
+            self._router.hear(task_id)
         for record in changes.tasks.values():
             self._router.track(record)
             if record.state is not TaskState.PENDING:

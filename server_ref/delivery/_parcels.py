@@ -5,7 +5,7 @@ from typing import final
 
 from attrs import define, field
 
-from resonate_trio.protocol import Cancel, Execute, PollAddress, Unblock
+from resonate_trio.protocol import Cancel, Execute, PollAddress, Task, Unblock
 from server_ref.machine import Outgoing
 
 Slot = tuple[str, ...]
@@ -55,6 +55,7 @@ class Peer:
         cancels: tasks that it holds and that are to be cancelled, and it was not told. If this is lost with the
             connection, it hears of that from the replies to its requests.
         in_hand: what it has taken last, until that is handed over.
+        unheard: tasks that were acquired for it and handed over, of which it has not shown yet that it knows.
         chosen: when it was chosen last; of equally loaded peers the one that has rested longest is next.
         notify: called when something was put into the queue, and when the peer was closed.
     """
@@ -69,6 +70,7 @@ class Peer:
     executes: dict[Slot, Parcel] = field(factory=dict, repr=False)
     cancels: dict[str, Cancel] = field(factory=dict, repr=False)
     in_hand: Parcel | None = field(default=None, repr=False)
+    unheard: dict[str, Task] = field(factory=dict, repr=False)
     chosen: int = 0
     is_open: bool = True
 

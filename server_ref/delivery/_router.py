@@ -6,7 +6,8 @@ peer has taken is done with when it was handed over, an `execute` only when its 
 nothing is lost with a worker that vanishes in between.
 
 For a peer with a `ttl` a task is acquired first, and enters its queue when that is stored. If the peer goes before
-it was handed over, the task is released.
+it has shown that it knows of the task, that is released: what was handed over may have been written into a socket
+that nobody reads.
 """
 
 from collections import defaultdict
@@ -65,6 +66,7 @@ class Router:
         self._holders: dict[str, str] = {}
         self._held: defaultdict[str, int] = defaultdict(int)
         self._suspended_by: dict[str, str] = {}
+        self._unheard: dict[str, Peer] = {}  # by task
         self._choices = 0
         self._is_closed = False
 
@@ -88,6 +90,13 @@ class Router:
         else:
             self._suspended_by[task_id] = pid
 
+    def hear(self, task_id: str) -> None:
+        """Note that the holder of a task has shown that it knows of it."""
+        self._be_sure_of(task_id)
+        parcel = self._parcels.get((Execute.kind, task_id))
+        if parcel is not None and parcel.peer is not None and parcel.peer.in_hand is parcel and parcel.is_acquired:
+            self._forget(parcel)  # it has arrived, before its writer came to say so
+
     def track(self, record: TaskRecord) -> None:
         """Note how a task stands now. A message that this made obsolete is no longer delivered.
 
@@ -96,6 +105,9 @@ class Router:
         self.hold(record.id, record.pid if record.state is TaskState.ACQUIRED else None)
         if record.state in {TaskState.ACQUIRED, TaskState.FULFILLED}:
             self._suspended_by.pop(record.id, None)
+        peer = self._unheard.get(record.id)
+        if peer is not None and not _is_held(record, peer.unheard[record.id].version):
+            self._be_sure_of(record.id)
         parcel = self._parcels.get((Execute.kind, record.id))
         if parcel is None or not isinstance(message := parcel.outgoing.message, Execute):
             return
@@ -163,7 +175,12 @@ class Router:
         if parcel.is_execute and not parcel.is_acquired:
             return parcel.outgoing.key
         self._forget(parcel)
-        return None if parcel.is_acquired else parcel.outgoing.key
+        message = parcel.outgoing.message
+        if isinstance(message, Execute) and message.acquired is not None:
+            peer.unheard[message.id] = message.acquired.task
+            self._unheard[message.id] = peer
+            return None
+        return parcel.outgoing.key
 
     def tell(self, record: TaskRecord) -> None:
         """Tell who holds a task that it is to be cancelled, if it is connected."""
@@ -185,6 +202,9 @@ class Router:
         self._holders.clear()
         self._held.clear()
         self._suspended_by.clear()
+        for peer in self._unheard.values():
+            peer.unheard.clear()
+        self._unheard.clear()
         self._freed.clear()
 
     # --- Acquiring for a peer ---------------------------------------------------------------------
@@ -250,6 +270,7 @@ class Router:
         self._groups[group][pid] = self._by_pid[pid][group] = peer
         if old is not None:
             self._close(old)
+            self._release_unheard(old)
         waiting = self._waiting.get(group, {}).values()
         self._replace(parcel for parcel in waiting if capacity is None or not parcel.is_execute)
         self._fill(peer)
@@ -262,6 +283,7 @@ class Router:
             return
         del self._groups[peer.group][peer.pid], self._by_pid[peer.pid][peer.group]
         self._close(peer)
+        self._release_unheard(peer)
         if not self._groups[peer.group]:
             del self._groups[peer.group]
         if not self._by_pid[peer.pid]:
@@ -269,7 +291,10 @@ class Router:
         self.fill()
 
     def close(self) -> None:
-        """Let all workers go, and take in no more."""
+        """Let all workers go, and take in no more.
+
+        Tasks that were handed over stay theirs: they will connect to the next run of the server.
+        """
         self._is_closed = True
         peers = [peer for group in self._groups.values() for peer in group.values()]
         self._groups.clear()
@@ -286,6 +311,17 @@ class Router:
                 self._release(message.acquired.task)
         self._replace(parcel for parcel in parcels if not parcel.is_acquired)
         peer.notify()
+
+    def _be_sure_of(self, task_id: str) -> None:
+        peer = self._unheard.pop(task_id, None)
+        if peer is not None:
+            del peer.unheard[task_id]
+
+    def _release_unheard(self, peer: Peer) -> None:
+        for task in peer.unheard.values():
+            del self._unheard[task.id]
+            self._release(task)
+        peer.unheard.clear()
 
     # --- Places -----------------------------------------------------------------------------------
 
@@ -354,6 +390,11 @@ def _is_being_acquired(parcel: Parcel) -> bool:
     """Tell whether a task is being acquired for its peer."""
     peer = parcel.peer
     return peer is not None and peer.ttl is not None and parcel.slot in peer.executes
+
+
+def _is_held(record: TaskRecord, version: int) -> bool:
+    """Tell whether a task is acquired at a version."""
+    return record.state is TaskState.ACQUIRED and record.version == version
 
 
 def _count_out(counts: defaultdict[str, int], pid: str) -> None:

@@ -15,7 +15,12 @@ from resonate_trio.protocol import (
     PromiseState,
     Task,
     TaskAcquire,
+    TaskContinue,
+    TaskFence,
     TaskGet,
+    TaskHalt,
+    TaskHeartbeat,
+    TaskRef,
     TaskRelease,
     TaskReply,
     TaskState,
@@ -154,6 +159,7 @@ async def test_what_was_not_handed_over_when_the_worker_goes_is_released() -> No
             for id in ("t1", "t2", "t3"):
                 await ask(engine, create(id, target=TARGET))
             assert await next_task(connection) == ("t1", 1)
+            await ask(engine, TaskHeartbeat("a", [TaskRef("t1", 1)]))
             assert await next_task(connection) == ("t2", 1)
         for id in ("t2", "t3"):
             await settled_down(engine, id, TaskState.PENDING)
@@ -226,6 +232,81 @@ async def test_tasks_that_wait_for_their_worker_are_released_when_the_server_goe
     released = store.transact(lambda draft: draft.task("t"))
     assert released is not None
     assert released.state is TaskState.PENDING
+
+
+# --- What was written into a dying connection -----------------------------------------------------------
+
+
+async def take_all(connection: Connection, *ids: str) -> None:
+    """Take tasks, and confirm that the last one was handed over too."""
+    for id in ids:
+        assert await next_task(connection) == (id, 1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.__anext__)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
+async def test_task_that_a_vanished_worker_did_not_mention_is_released() -> None:
+    """It may never have arrived. Any request for which it has to be held shows that it has, and those stay."""
+    ids = ("heartbeat", "fence", "silence")
+    async with an_engine() as engine:
+        async with engine.connect("g", "a", ttl=TTL) as connection:
+            for id in ids:
+                await ask(engine, create(id, target=TARGET))
+            await take_all(connection, *ids)
+            await ask(engine, TaskHeartbeat("a", [TaskRef("heartbeat", 1)]))
+            await ask(engine, TaskFence("fence", 1, Envelope(Head("c"), create("fence:1"))))
+            await ask(engine, PromiseRegisterCallback("fence:1", "silence"))
+        await settled_down(engine, "silence", TaskState.PENDING)
+        assert {await task_state_of(engine, id) for id in ids[:2]} == {TaskState.ACQUIRED}
+        async with engine.connect("g", "b", ttl=TTL) as connection:
+            assert await next_task(connection) == ("silence", 2)
+        assert (await ask(engine, TaskRelease("silence", 1))).status == 409
+
+
+async def test_task_that_was_mentioned_before_its_message_was_confirmed_stays() -> None:
+    """The worker was faster than who writes to it."""
+    async with an_engine() as engine:
+        async with engine.connect("g", "a", ttl=TTL) as connection:
+            await ask(engine, create("t", target=TARGET))
+            await next_task(connection)
+            await ask(engine, TaskHeartbeat("a", [TaskRef("t", 1)]))
+        await ask(engine, create("u"))
+        assert await task_state_of(engine, "t") is TaskState.ACQUIRED
+
+
+async def test_worker_that_connects_again_is_sent_what_it_did_not_mention() -> None:
+    """The first connection may be dead without anybody having noticed."""
+    async with an_engine() as engine, engine.connect("g", "a", ttl=TTL) as connection:
+        await ask(engine, create("t", target=TARGET))
+        await take_all(connection, "t")
+        async with engine.connect("g", "a", ttl=TTL) as connection:
+            assert await next_task(connection) == ("t", 2)
+
+
+async def test_task_that_was_given_back_and_taken_anew_is_not_released_with_the_first_stream() -> None:
+    """What became of it since is no affair of that stream."""
+    async with an_engine() as engine:
+        async with engine.connect("g", "a", ttl=TTL) as connection:
+            await ask(engine, create("t", target=TARGET))
+            await take_all(connection, "t")
+            requests = (TaskHalt("t"), TaskContinue("t"), TaskAcquire("t", 1, "b", TTL))
+            await ask(engine, Batch([Envelope(Head("c"), request) for request in requests]))
+        await ask(engine, create("u"))
+        assert await task(engine, "t") == Task("t", TaskState.ACQUIRED, 2, ttl=TTL, pid="b")
+
+
+async def test_task_that_was_handed_over_stays_when_the_server_goes_down() -> None:
+    """A restart takes nothing from who works."""
+    store = MemoryStore()
+    async with an_engine(store) as engine, engine.connect("g", "a", ttl=TTL) as connection:
+        await ask(engine, create("t", target=TARGET))
+        await take_all(connection, "t")
+        engine.close_connections()
+    held = store.transact(lambda draft: draft.task("t"))
+    assert held is not None
+    assert held.state is TaskState.ACQUIRED
 
 
 # --- What the worker has already ----------------------------------------------------------------------

@@ -3,13 +3,21 @@
 from collections.abc import Callable
 
 import pytest
+from attrs import define, field
 
 from resonate_trio.protocol import (
     EMPTY,
+    Acquired,
     Execute,
     PollAddress,
     Promise,
     PromiseState,
+    Reply,
+    ReplyHead,
+    Request,
+    Task,
+    TaskAcquire,
+    TaskRelease,
     TaskState,
     Unblock,
     parse_address,
@@ -388,3 +396,66 @@ def test_task_that_was_acquired_since_owes_nothing_to_the_worker_before() -> Non
     suspend(router, "t", "b", version=2)
     router.post(*execute("t", version=2))
     assert (take_all(router, first), take_all(router, second)) == ([], ["t"])
+
+
+@define
+class Requests:
+    """Keeps what a router asks for, and answers that tasks are acquired."""
+
+    releases: list[TaskRelease] = field(factory=list)
+
+    def ask(self, request: Request, answered: Callable[[Reply], None]) -> None:
+        """Take in a request."""
+        if isinstance(request, TaskRelease):
+            self.releases.append(request)
+        if isinstance(request, TaskAcquire):
+            task = Task(request.id, TaskState.ACQUIRED, request.version + 1, pid=request.pid)
+            promise = Promise(request.id, PromiseState.PENDING, timeout_at=1, created_at=0)
+            answered(Reply("task.acquire", ReplyHead("c", 200), Acquired(task, promise)))
+
+
+def handed_over(router: Router, peer: Peer, *ids: str) -> None:
+    """Post tasks, which are acquired for a peer, and hand them over."""
+    for id in ids:
+        router.post(*execute(id))
+        router.track(acquired(id, peer.pid))
+        assert router.take(peer) is not None
+        assert router.confirm(peer) is None
+
+
+def test_what_was_handed_over_acquired_is_released_unless_its_worker_was_heard() -> None:
+    """When its stream ends, and once."""
+    requests = Requests()
+    router = Router(requests.ask)
+    peer = router.connect("g", "a", ignore, ttl=1000)
+    handed_over(router, peer, "t1", "t2", "t3")
+    router.hear("t1")
+    router.track(TaskRecord("t2", TaskState.FULFILLED, 1))
+    router.disconnect(peer)
+    router.disconnect(router.connect("g", "a", ignore, ttl=1000))
+    assert requests.releases == [TaskRelease("t3", 1)]
+
+
+def test_what_was_handed_over_to_a_stream_that_is_replaced_is_released() -> None:
+    """At once, and not again with the stream that replaced it."""
+    requests = Requests()
+    router = Router(requests.ask)
+    handed_over(router, router.connect("g", "a", ignore, ttl=1000), "t")
+    later = router.connect("g", "a", ignore, ttl=1000)
+    assert requests.releases == [TaskRelease("t", 1)]
+    router.disconnect(later)
+    assert len(requests.releases) == 1
+
+
+def test_closed_or_emptied_router_releases_nothing_that_was_handed_over() -> None:
+    """A worker goes on after a restart; after a reset there is nothing to release."""
+    requests = Requests()
+    closed, cleared = Router(requests.ask), Router(requests.ask)
+    peers = [router.connect("g", "a", ignore, ttl=1000) for router in (closed, cleared)]
+    for router, peer in zip((closed, cleared), peers, strict=True):
+        handed_over(router, peer, "t")
+    closed.close()
+    closed.disconnect(peers[0])
+    cleared.clear()
+    cleared.disconnect(peers[1])
+    assert requests.releases == []
