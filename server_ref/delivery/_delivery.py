@@ -12,7 +12,9 @@ from resonate_trio.protocol import Execute, PollAddress, PushAddress, TaskState,
 from server_ref._tasks import open_service_tasks
 from server_ref.machine import Changes, Outgoing, OutgoingKey
 
-from ._poll import Connection, Terms
+from ._allotment import Allotment
+from ._choice import Seat
+from ._poll import Connection
 from ._push import DEFAULTS, Pusher, PushSettings
 from ._router import Ask, Router, ask_nobody
 
@@ -42,8 +44,20 @@ class Delivery:
             self._router.hold(task_id, pid)
         self._post(outbox)
 
-    def apply(self, changes: Changes, outbox: Iterable[Outgoing]) -> None:
-        """Follow a turn that was committed: its changes, and the messages that it put into the outbox."""
+    def allot(self) -> Allotment:
+        """Return what the next turn has to know to acquire tasks for workers by itself."""
+        return self._router.allot()
+
+    def apply(
+        self, changes: Changes, outbox: Iterable[Outgoing], acquired: Iterable[tuple[Outgoing, Seat]] = ()
+    ) -> None:
+        """Follow a turn that was committed.
+
+        Args:
+            changes: what it changed.
+            outbox: the messages that it put into the outbox.
+            acquired: those about tasks that it acquired for workers.
+        """
         if changes.reset:
             self._router.clear()
             self._pusher.clear()
@@ -57,6 +71,8 @@ class Delivery:
                 self._pusher.withdraw(record.id)
         for task_id in changes.cancels:
             self._router.tell(changes.tasks[task_id])
+        for outgoing, seat in acquired:
+            self._router.deliver(self._signed(outgoing), seat)
         self._router.fill()
         self._post(outbox)
 
@@ -67,8 +83,7 @@ class Delivery:
 
         Of tasks it gets no more than `capacity` at a time, and if there is a `ttl` (ms), acquired already.
         """
-        terms = Terms(prefix, capacity, ttl)
-        return Connection(self._router, group, pid, self._handed_over, terms)
+        return Connection(self._router, Seat(group, pid, prefix, capacity, ttl), self._handed_over)
 
     def close_connections(self) -> None:
         """Let all workers go, and take in no more."""

@@ -8,8 +8,7 @@ from attrs import define, field
 from resonate_trio.protocol import Cancel, Execute, PollAddress, Task, Unblock
 from server_ref.machine import Outgoing
 
-Slot = tuple[str, ...]
-"""What a message is about, its kind and id first: of two messages in one slot only the newer one counts."""
+from ._choice import Seat, Slot
 
 
 def slot_of(outgoing: Outgoing) -> Slot:
@@ -47,41 +46,29 @@ class Peer:
     """A connected worker.
 
     Attributes:
-        prefix: it is sent messages about ids that begin with this, and no others.
-        capacity: how many tasks may be on their way to it or held by it, None for any number.
-        ttl: the lease (ms) of the tasks that are acquired for it, None if it acquires them itself.
+        seat: the terms on which it is connected.
+        notify: called when something was put into the queue, and when the peer was closed.
         queue: what it has not taken yet.
         executes: what it was asked to execute and has not acquired yet, taken or not, or being acquired for it.
         cancels: tasks that it holds and that are to be cancelled, and it was not told. If this is lost with the
             connection, it hears of that from the replies to its requests.
         in_hand: what it has taken last, until that is handed over.
         unheard: tasks that were acquired for it and handed over, of which it has not shown yet that it knows.
-        chosen: when it was chosen last; of equally loaded peers the one that has rested longest is next.
-        notify: called when something was put into the queue, and when the peer was closed.
     """
 
-    group: str
-    pid: str
+    seat: Seat
     notify: Callable[[], None]
-    prefix: str = ""
-    capacity: int | None = None
-    ttl: int | None = None
     queue: dict[Slot, Parcel] = field(factory=dict, repr=False)
     executes: dict[Slot, Parcel] = field(factory=dict, repr=False)
     cancels: dict[str, Cancel] = field(factory=dict, repr=False)
     in_hand: Parcel | None = field(default=None, repr=False)
     unheard: dict[str, Task] = field(factory=dict, repr=False)
-    chosen: int = 0
     is_open: bool = True
-
-    def may_have(self, slot: Slot) -> bool:
-        """Tell whether this peer may be sent what is in a slot."""
-        return slot[1].startswith(self.prefix)
 
     def suits(self, parcel: Parcel) -> bool:
         """Tell whether this peer may be sent a message, as far as its address goes too."""
         address = parcel.address
-        return self.may_have(parcel.slot) and (address.cast != "uni" or address.pid == self.pid)
+        return self.seat.may_have(parcel.slot) and (address.cast != "uni" or address.pid == self.seat.pid)
 
     def unfinished(self) -> list[Parcel]:
         """Return what would be lost with this peer."""

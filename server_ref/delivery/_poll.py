@@ -5,22 +5,12 @@ from typing import Self, final
 
 import anyio
 import anyio.lowlevel
-from attrs import frozen
 
 from resonate_trio.protocol import Message
 from server_ref.machine import OutgoingKey
 
+from ._choice import Seat
 from ._router import Router
-
-
-@final
-@frozen
-class Terms:
-    """What a worker is sent: as in `Peer`."""
-
-    prefix: str = ""
-    capacity: int | None = None
-    ttl: int | None = None
 
 
 @final
@@ -30,20 +20,11 @@ class Connection:
     Asking for the next message says that the one before was handed over. Cancelling `anext` loses nothing.
     """
 
-    def __init__(
-        self,
-        router: Router,
-        group: str,
-        pid: str,
-        handed_over: Callable[[OutgoingKey], None],
-        terms: Terms,
-    ) -> None:
+    def __init__(self, router: Router, seat: Seat, handed_over: Callable[[OutgoingKey], None]) -> None:
         self._router = router
         self._handed_over = handed_over
         self._changed = anyio.Event()
-        self._peer = router.connect(
-            group, pid, self._notify, prefix=terms.prefix, capacity=terms.capacity, ttl=terms.ttl
-        )
+        self._peer = router.connect(seat, self._notify)
 
     def __aiter__(self) -> Self:
         return self

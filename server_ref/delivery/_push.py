@@ -15,7 +15,8 @@ from attrs import define, frozen
 from resonate_trio.protocol import Execute, PushAddress, message_to_wire
 from server_ref.machine import Outgoing, OutgoingKey
 
-from ._parcels import Slot, slot_of
+from ._choice import Slot
+from ._parcels import slot_of
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ that nobody reads.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, final
-
-import attrs
+from typing import final
 
 from resonate_trio.protocol import (
     Acquired,
@@ -28,17 +26,17 @@ from resonate_trio.protocol import (
     TaskAcquire,
     TaskRelease,
     TaskState,
+    parse_address,
 )
 from server_ref.machine import Outgoing, OutgoingKey, TaskRecord
 
-from ._parcels import Parcel, Peer, Slot, slot_of
+from ._allotment import NOBODY, Allotment, acquisition, with_acquired
+from ._choice import Seat, Slot, choose, count, has_room
+from ._ledger import Ledger
+from ._parcels import Parcel, Peer, slot_of
 
 Ask = Callable[[Request, Callable[[Reply], None]], None]
 """Has a request performed, and its reply told, without waiting for it."""
-
-
-AFFINITY: Final = 8
-"""How many more tasks than the least loaded worker one may have, and still get a task back that it suspended."""
 
 
 def ask_nobody(_request: Request, _answered: Callable[[Reply], None]) -> None:
@@ -47,48 +45,35 @@ def ask_nobody(_request: Request, _answered: Callable[[Reply], None]) -> None:
 
 @final
 class Router:
-    """Assigns messages to peers. The least loaded worker of a group gets the next task.
+    """Assigns messages to peers, by the rules of `choose`.
 
-    A task that was suspended goes back to the worker that did so, unless that one is much busier than others: it
-    may have kept the execution, which anybody else would have to replay.
+    A task that was suspended goes back to the worker that did so, if that is not too busy: it may have kept the
+    execution, which anybody else would have to replay.
 
     A worker that has as many tasks as its capacity allows gets none. What no worker has room for waits.
     """
 
     def __init__(self, ask: Ask = ask_nobody) -> None:
         self._ask = ask
-        self._groups: defaultdict[str, dict[str, Peer]] = defaultdict(dict)
-        self._waiting: defaultdict[str, dict[Slot, Parcel]] = defaultdict(dict)
+        self._seats: dict[str, dict[str, Seat]] = {}  # by group and pid; replaced, never changed
+        self._peers: dict[Seat, Peer] = {}
         self._by_pid: defaultdict[str, dict[str, Peer]] = defaultdict(dict)
+        self._waiting: defaultdict[str, dict[Slot, Parcel]] = defaultdict(dict)
         self._parcels: dict[Slot, Parcel] = {}
-        self._under_way: defaultdict[str, int] = defaultdict(int)  # executes, by pid
-        self._freed: set[str] = set()  # pids that hold less than before
-        self._holders: dict[str, str] = {}
-        self._held: defaultdict[str, int] = defaultdict(int)
-        self._suspended_by: dict[str, str] = {}
+        self._ledger = Ledger()
         self._unheard: dict[str, Peer] = {}  # by task
-        self._choices = 0
+        self._acquiring = 0  # how many peers have tasks acquired for them
         self._is_closed = False
 
     # --- Who holds what ---------------------------------------------------------------------------
 
     def hold(self, task_id: str, pid: str | None) -> None:
         """Note who holds a task, None for nobody."""
-        before = self._holders.pop(task_id, None)
-        if before is not None:
-            _count_out(self._held, before)
-            if before != pid:
-                self._freed.add(before)
-        if pid is not None:
-            self._holders[task_id] = pid
-            self._held[pid] += 1
+        self._ledger.hold(task_id, pid)
 
     def suspend(self, task_id: str, pid: str | None) -> None:
         """Note who suspended a task, None for nobody that counts: it was taken since."""
-        if pid is None:
-            self._suspended_by.pop(task_id, None)
-        else:
-            self._suspended_by[task_id] = pid
+        self._ledger.suspend(task_id, pid)
 
     def hear(self, task_id: str) -> None:
         """Note that the holder of a task has shown that it knows of it."""
@@ -104,7 +89,7 @@ class Router:
         """
         self.hold(record.id, record.pid if record.state is TaskState.ACQUIRED else None)
         if record.state in {TaskState.ACQUIRED, TaskState.FULFILLED}:
-            self._suspended_by.pop(record.id, None)
+            self.suspend(record.id, None)
         peer = self._unheard.get(record.id)
         if peer is not None and not _is_held(record, peer.unheard[record.id].version):
             self._be_sure_of(record.id)
@@ -117,26 +102,23 @@ class Router:
 
     def load(self, peer: Peer) -> int:
         """Return how many tasks a peer holds or was asked to execute."""
-        return self._held.get(peer.pid, 0) + self._under_way.get(peer.pid, 0)
-
-    def _has_room(self, peer: Peer, slot: Slot) -> bool:
-        """Tell whether a peer may have one more task, this one."""
-        return peer.capacity is None or self.load(peer) - (slot in peer.executes) < peer.capacity
+        return self._ledger.loads.of(peer.seat.pid)
 
     def fill(self) -> None:
         """Give what waits to peers that have room again."""
-        while self._freed:
-            for peer in self._by_pid.get(self._freed.pop(), {}).values():
+        freed = self._ledger.freed
+        while freed:
+            for peer in self._by_pid.get(freed.pop(), {}).values():
                 self._fill(peer)
 
     def _fill(self, peer: Peer) -> None:
-        waiting = iter(self._waiting.get(peer.group, {}).values())
-        while peer.capacity is not None and self.load(peer) < peer.capacity:
+        waiting = iter(self._waiting.get(peer.seat.group, {}).values())
+        while peer.seat.capacity is not None and has_room(peer.seat, self._ledger.loads):
             parcel = next((one for one in waiting if one.is_execute and peer.suits(one)), None)
             if parcel is None:
                 return
             self._move(parcel, peer)
-            waiting = iter(self._waiting.get(peer.group, {}).values())
+            waiting = iter(self._waiting.get(peer.seat.group, {}).values())
 
     # --- Messages ---------------------------------------------------------------------------------
 
@@ -150,8 +132,8 @@ class Router:
         if old is not None and (not old.is_execute or _is_being_acquired(old)):
             return
         if old is not None and old.peer is not None:
-            self._suspended_by.pop(slot[1], None)  # that worker had its chance
-        peer = self._choose(address, slot)
+            self.suspend(slot[1], None)  # that worker had its chance
+        peer = self._choose(address, slot, old)
         if old is not None:
             if old.peer is peer and (peer is None or slot in peer.queue):
                 old.outgoing = outgoing
@@ -187,7 +169,7 @@ class Router:
         if record.pid is None or record.cancelled_at is None:
             return
         for peer in self._by_pid.get(record.pid, {}).values():
-            if peer.may_have((Cancel.kind, record.id)):
+            if peer.seat.may_have((Cancel.kind, record.id)):
                 peer.cancels[record.id] = Cancel(record.id, record.version, record.cancelled_at)
                 peer.notify()
 
@@ -199,26 +181,49 @@ class Router:
         """Forget all messages and all holders."""
         for parcel in list(self._parcels.values()):
             self._forget(parcel)
-        self._holders.clear()
-        self._held.clear()
-        self._suspended_by.clear()
+        self._ledger.clear()
         for peer in self._unheard.values():
             peer.unheard.clear()
         self._unheard.clear()
-        self._freed.clear()
 
     # --- Acquiring for a peer ---------------------------------------------------------------------
+
+    def allot(self) -> Allotment:
+        """Return what a turn has to know to acquire tasks for peers by itself."""
+        if not self._acquiring:
+            return NOBODY
+        ledger = self._ledger
+        awaited = {pid for group in self._waiting for pid in self._seats.get(group, ())}
+        return Allotment(self._seats, ledger.loads.copy(), ledger.holders, ledger.suspended_by, awaited)
+
+    def deliver(self, outgoing: Outgoing, seat: Seat) -> None:
+        """Send a task that a turn has acquired for a peer, or release it if that has no place for it any more.
+
+        To be called when the changes of the turn are tracked.
+        """
+        message = outgoing.message
+        assert isinstance(message, Execute)
+        assert message.acquired is not None
+        peer = self._peers.get(seat)
+        is_full = seat.capacity is not None and self._ledger.loads.of(seat.pid) > seat.capacity
+        if peer is None or is_full:
+            self._release(message.acquired.task)
+            return
+        address = parse_address(outgoing.address)
+        assert isinstance(address, PollAddress)
+        slot = slot_of(outgoing)
+        self._parcels[slot] = peer.queue[slot] = Parcel(outgoing, address, slot, peer)
+        self._ledger.loads.choose(seat)
+        peer.notify()
 
     def _acquire(self, parcel: Parcel, peer: Peer, ttl: int) -> None:
         """Have a task acquired for a peer. There is always an answer, be it that the store does not work."""
         message = parcel.outgoing.message
         assert isinstance(message, Execute)
-        # Who suspended it is forgotten as soon as it is acquired, so after this one everybody gets all.
-        is_partial = self._suspended_by.get(message.id) == peer.pid
-        request = TaskAcquire(message.id, message.version, peer.pid, ttl, preload=not is_partial)
-        self._ask(request, partial(self._acquired, parcel, peer, is_partial))
+        request = acquisition(message, peer.seat, ttl, self._ledger.suspended_by.get(message.id))
+        self._ask(request, partial(self._acquired, parcel, peer, request))
 
-    def _acquired(self, parcel: Parcel, peer: Peer, is_partial: bool, reply: Reply) -> None:
+    def _acquired(self, parcel: Parcel, peer: Peer, request: TaskAcquire, reply: Reply) -> None:
         """Send a task that was acquired for a peer, or release it if that has gone, or is not to have it any more.
 
         This is called before the change that the acquisition made is tracked.
@@ -233,17 +238,8 @@ class Router:
             self._release(acquired.task)
             return
         del peer.executes[parcel.slot]
-        _count_out(self._under_way, peer.pid)
-        message = parcel.outgoing.message
-        assert isinstance(message, Execute)
-        preload = [promise for promise in acquired.preload if promise.id.startswith(peer.prefix)]
-        message = attrs.evolve(
-            message,
-            version=acquired.task.version,
-            cancelled_at=acquired.task.cancelled_at,
-            acquired=attrs.evolve(acquired, preload=preload, partial=is_partial),
-        )
-        parcel.outgoing = attrs.evolve(parcel.outgoing, message=message)
+        count(self._ledger.loads.under_way, peer.seat.pid, -1)
+        parcel.outgoing = with_acquired(parcel.outgoing, peer.seat, acquired, is_partial=not request.preload)
         peer.queue[parcel.slot] = parcel
         peer.notify()
 
@@ -252,27 +248,22 @@ class Router:
 
     # --- Peers ------------------------------------------------------------------------------------
 
-    def connect(
-        self,
-        group: str,
-        pid: str,
-        notify: Callable[[], None],
-        *,
-        prefix: str = "",
-        capacity: int | None = None,
-        ttl: int | None = None,
-    ) -> Peer:
+    def connect(self, seat: Seat, notify: Callable[[], None]) -> Peer:
         """Take in a worker. It replaces the one with the same group and pid, and gets what waits for it."""
-        peer = Peer(group, pid, notify, prefix, capacity, ttl, is_open=not self._is_closed)
+        peer = Peer(seat, notify, is_open=not self._is_closed)
         if self._is_closed:
             return peer
-        old = self._groups[group].get(pid)
-        self._groups[group][pid] = self._by_pid[pid][group] = peer
+        group = self._seats.get(seat.group, {})
+        old = group.get(seat.pid)
+        self._seats = {**self._seats, seat.group: {**group, seat.pid: seat}}
+        self._by_pid[seat.pid][seat.group] = self._peers[seat] = peer
+        self._acquiring += seat.ttl is not None
         if old is not None:
-            self._close(old)
-            self._release_unheard(old)
-        waiting = self._waiting.get(group, {}).values()
-        self._replace(parcel for parcel in waiting if capacity is None or not parcel.is_execute)
+            replaced = self._peers[old]
+            self._close(replaced)
+            self._release_unheard(replaced)
+        waiting = self._waiting.get(seat.group, {}).values()
+        self._replace(parcel for parcel in waiting if seat.capacity is None or not parcel.is_execute)
         self._fill(peer)
         self.fill()
         return peer
@@ -281,13 +272,16 @@ class Router:
         """Let a worker go. What it has not finished goes to another one."""
         if not peer.is_open:
             return
-        del self._groups[peer.group][peer.pid], self._by_pid[peer.pid][peer.group]
+        seat = peer.seat
+        group = {pid: other for pid, other in self._seats[seat.group].items() if other is not seat}
+        self._seats = {**self._seats, seat.group: group}
+        if not group:
+            del self._seats[seat.group]
+        del self._by_pid[seat.pid][seat.group]
+        if not self._by_pid[seat.pid]:
+            del self._by_pid[seat.pid]
         self._close(peer)
         self._release_unheard(peer)
-        if not self._groups[peer.group]:
-            del self._groups[peer.group]
-        if not self._by_pid[peer.pid]:
-            del self._by_pid[peer.pid]
         self.fill()
 
     def close(self) -> None:
@@ -296,14 +290,16 @@ class Router:
         Tasks that were handed over stay theirs: they will connect to the next run of the server.
         """
         self._is_closed = True
-        peers = [peer for group in self._groups.values() for peer in group.values()]
-        self._groups.clear()
+        peers = list(self._peers.values())
+        self._seats = {}
         self._by_pid.clear()
         for peer in peers:
             self._close(peer)
 
     def _close(self, peer: Peer) -> None:
         peer.is_open = False
+        del self._peers[peer.seat]
+        self._acquiring -= peer.seat.ttl is not None
         parcels = peer.unfinished()
         for parcel in parcels:
             if isinstance(message := parcel.outgoing.message, Execute) and message.acquired is not None:
@@ -325,22 +321,15 @@ class Router:
 
     # --- Places -----------------------------------------------------------------------------------
 
-    def _choose(self, address: PollAddress, slot: Slot) -> Peer | None:
-        everyone = self._groups.get(address.group, {})
-        is_task = slot[0] == Execute.kind
-        peers = {
-            pid: peer
-            for pid, peer in everyone.items()
-            if peer.may_have(slot) and (not is_task or self._has_room(peer, slot))
-        }
-        named = peers.get(address.pid) if address.pid is not None else None
-        if not peers or named is not None or address.cast == "uni":
-            return named
-        least = min(peers.values(), key=lambda peer: (self.load(peer), peer.chosen))
-        former = peers.get(self._suspended_by.get(slot[1], "")) if is_task else None
-        if former is not None and self.load(former) <= self.load(least) + AFFINITY:
-            return former
-        return least
+    def _choose(self, address: PollAddress, slot: Slot, old: Parcel | None) -> Peer | None:
+        """Choose who gets a message, which was this parcel before."""
+        seats = self._seats.get(address.group, {})
+        former = self._ledger.suspended_by.get(slot[1])
+        asked = None
+        if old is not None and old.peer is not None and slot in old.peer.executes:
+            asked = old.peer.seat.pid
+        seat = choose(seats, address, slot, self._ledger.loads, former=former, asked=asked)
+        return None if seat is None else self._peers[seat]
 
     def _place(self, parcel: Parcel, peer: Peer | None) -> None:
         self._parcels[parcel.slot] = parcel
@@ -348,13 +337,12 @@ class Router:
         if peer is None:
             self._waiting[parcel.address.group][parcel.slot] = parcel
             return
-        self._choices += 1
-        peer.chosen = self._choices
+        self._ledger.loads.choose(peer.seat)
         if parcel.is_execute:
             peer.executes[parcel.slot] = parcel
-            self._under_way[peer.pid] += 1
-            if peer.ttl is not None:
-                self._acquire(parcel, peer, peer.ttl)
+            self._ledger.send(peer.seat.pid)
+            if peer.seat.ttl is not None:
+                self._acquire(parcel, peer, peer.seat.ttl)
                 return
         peer.queue[parcel.slot] = parcel
         peer.notify()
@@ -365,7 +353,7 @@ class Router:
 
     def _replace(self, parcels: Iterable[Parcel]) -> None:
         for parcel in list(parcels):
-            peer = self._choose(parcel.address, parcel.slot)
+            peer = self._choose(parcel.address, parcel.slot, parcel)
             if peer is not None or parcel.peer is not None:
                 self._move(parcel, peer)
 
@@ -375,8 +363,7 @@ class Router:
         if peer is not None:
             peer.queue.pop(parcel.slot, None)
             if peer.executes.pop(parcel.slot, None) is not None:
-                _count_out(self._under_way, peer.pid)
-                self._freed.add(peer.pid)
+                self._ledger.withdraw(peer.seat.pid)
             if peer.in_hand is parcel:
                 peer.in_hand = None
             return
@@ -389,19 +376,12 @@ class Router:
 def _is_being_acquired(parcel: Parcel) -> bool:
     """Tell whether a task is being acquired for its peer."""
     peer = parcel.peer
-    return peer is not None and peer.ttl is not None and parcel.slot in peer.executes
+    return peer is not None and peer.seat.ttl is not None and parcel.slot in peer.executes
 
 
 def _is_held(record: TaskRecord, version: int) -> bool:
     """Tell whether a task is acquired at a version."""
     return record.state is TaskState.ACQUIRED and record.version == version
-
-
-def _count_out(counts: defaultdict[str, int], pid: str) -> None:
-    """Count one less, and forget who has none."""
-    counts[pid] -= 1
-    if not counts[pid]:
-        del counts[pid]
 
 
 def _ignore(_reply: Reply) -> None:

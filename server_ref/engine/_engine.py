@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, final
 
 import anyio
@@ -15,7 +16,7 @@ from server_ref.store import Store
 from server_ref.trace import Trace
 
 from ._loop import LoopSettings, TurnLoop
-from ._turn import reply_to
+from ._turn import TurnResult, reply_to
 
 READY_S: Final = 5.0
 """How long (s) the store may take to answer when it is asked whether it does."""
@@ -98,6 +99,11 @@ class Engine:
         return False
 
 
+def _follow(delivery: Delivery, result: TurnResult) -> None:
+    placed = [(task.outgoing, task.seat) for task in result.placed]
+    delivery.apply(result.changes, result.messages, placed)
+
+
 @asynccontextmanager
 async def open_engine(
     store: Store,
@@ -133,7 +139,7 @@ async def open_engine(
         async with open_delivery(loop.hand_over, ask=loop.ask, server_url=server_url) as delivery:
             delivery.restore(recovered.holders, recovered.outbox)
             async with open_service_tasks() as tasks:
-                tasks.start_soon(loop.run, delivery.apply)
+                tasks.start_soon(loop.run, delivery.allot, partial(_follow, delivery))
                 try:
                     yield Engine(loop, delivery, clock, machine.extensions)
                 finally:

@@ -18,12 +18,14 @@ import anyio.lowlevel
 import attrs
 from attrs import define, frozen
 
-from resonate_trio.protocol import Envelope, Execute, Head, Reply, Request, TaskState
+from resonate_trio.protocol import Envelope, Execute, Reply, Request, TaskState
 from server_ref.clock import Clock, LoopClock
-from server_ref.machine import Changes, Draft, Outcome, Outgoing, OutgoingKey, Settings, recover, release_all
+from server_ref.delivery import NOBODY, Allotment
+from server_ref.machine import Draft, Outcome, Outgoing, OutgoingKey, Settings, recover, release_all
 from server_ref.store import Store, StoreError
 from server_ref.trace import Trace
 
+from ._placing import OWN
 from ._thread import StoreThread
 from ._turn import Asked, BackgroundCrashedError, RequestCrashedError, Turn, TurnResult, refusal
 
@@ -40,15 +42,15 @@ NEVER_S: Final = 100 * 365 * 86_400.0
 MAX_SLEEP_S: Final = 600.0
 """How long a sleep is at most: meanwhile the wall clock can be set, or the computer be suspended."""
 
-OWN: Final = Head("server")
-"""The head of the server's own requests."""
 NO_STORE: Final = "the server could not store this, nothing was changed: try again"
 GOING_DOWN: Final = "the server is going down, nothing was changed: try again"
 CRASHED: Final = "the server failed on this request, nothing was changed; its log says more"
 
 T = TypeVar("T")
-Committed = Callable[[Changes, Sequence[Outgoing]], None]
-"""Told of every turn that was committed: what it changed, and what it put into the outbox."""
+Allot = Callable[[], Allotment]
+"""Tells a turn of the workers."""
+Committed = Callable[[TurnResult], None]
+"""Told of every turn that was committed."""
 Answered = Callable[[Sequence[Reply]], None]
 """Told of the replies to requests, one for each, in order."""
 
@@ -144,11 +146,16 @@ class TurnLoop:
         self._wake.set()
 
     def ask(self, request: Request, answered: Callable[[Reply], None]) -> None:
-        """Have a request of the server itself performed, without waiting for it.
+        """Have a request of the server itself performed, without waiting for it, also when the loop is to stop.
 
         The reply is told before what the turn changed.
         """
-        self.post([Envelope(OWN, request)], lambda replies: answered(*replies))
+        call = _Call([Envelope(OWN, request)], lambda replies: answered(*replies))
+        if self.is_finished.is_set():
+            call.refuse(503, GOING_DOWN)
+            return
+        self._queue.append(call)
+        self._wake.set()
 
     def hand_over(self, key: OutgoingKey) -> None:
         """Have a message taken out of the outbox, as it reached its receiver.
@@ -201,14 +208,14 @@ class TurnLoop:
 
         return Recovered(self._store.transact(step), self._store.outbox())
 
-    async def run(self, committed: Committed) -> None:
+    async def run(self, allot: Allot, committed: Committed) -> None:
         """Run turns until `stop` is called and all that came before is done."""
         try:
             while self._queue or not self._is_stopping:
                 await self._sleep()
-                await self._run_turn(committed)
+                await self._run_turn(allot, committed)
             if self._handed:
-                await self._run_turn(committed)
+                await self._run_turn(allot, committed)
         finally:
             self._is_stopping = True
             while self._queue:
@@ -235,12 +242,12 @@ class TurnLoop:
         delay = (self._next_due - self.read_clock()) / 1000
         return max(held, min(delay if delay < NEVER_S else math.inf, self._longest_sleep))
 
-    async def _run_turn(self, committed: Committed) -> None:
+    async def _run_turn(self, allot: Allot, committed: Committed) -> None:
         calls = self._next_calls()
         handed, self._handed = self._handed, []
         result = None
         try:
-            result = await self._commit(calls, handed)
+            result = await self._commit(calls, handed, allot())
         finally:
             if result is None:
                 self._handed[:0] = handed
@@ -248,7 +255,7 @@ class TurnLoop:
                 replies = iter(result.replies)
                 for call in calls:
                     call.answer(list(islice(replies, len(call.requests))))
-                committed(result.changes, result.messages)
+                committed(result)
             for call in calls:  # those without a reply: this was cancelled before it began
                 call.refuse(503, GOING_DOWN)
 
@@ -260,7 +267,9 @@ class TurnLoop:
             room -= len(calls[-1].requests)
         return calls
 
-    async def _commit(self, calls: list[_Call], handed: list[OutgoingKey]) -> TurnResult | None:
+    async def _commit(
+        self, calls: list[_Call], handed: list[OutgoingKey], allotment: Allotment
+    ) -> TurnResult | None:
         """Run one turn, without those requests that the machine fails on."""
         turn = Turn(
             [asked for call in calls for asked in call.requests],
@@ -270,6 +279,7 @@ class TurnLoop:
             debug=self._settings.debug,
             is_paused=self._is_paused,
             fires=anyio.current_time() >= self._hold_until,
+            allotment=allotment,
         )
         while True:
             try:
@@ -280,7 +290,7 @@ class TurnLoop:
             except BackgroundCrashedError:
                 logger.exception("what is due could not be done, trying again in %s s", CRASH_RETRY_S)
                 self._hold_until = anyio.current_time() + CRASH_RETRY_S
-                turn = attrs.evolve(turn, fires=False)
+                turn = attrs.evolve(turn, fires=False, allotment=NOBODY)
             except StoreError as error:
                 self._note_trouble(str(error))
                 self._refuse(calls, 503, NO_STORE)
@@ -317,6 +327,7 @@ class TurnLoop:
         trace.record((turn.instant_of(one), one, reply) for one, reply in asked if not isinstance(one, Reply))
         if turn.fires and not result.is_paused:
             trace.note_tick(turn.now)
+        trace.record((turn.now, placed.request, placed.reply) for placed in result.placed)
 
     def _note_success(self, result: TurnResult, next_due: int | None) -> None:
         if self._trouble:

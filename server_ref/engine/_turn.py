@@ -16,6 +16,7 @@ from resonate_trio.protocol import (
     ReplyHead,
     Request,
 )
+from server_ref.delivery import NOBODY, Allotment
 from server_ref.machine import (
     Changes,
     Draft,
@@ -28,6 +29,8 @@ from server_ref.machine import (
     outgoing,
     perform,
 )
+
+from ._placing import Placed, place
 
 Asked = Envelope[Request] | Reply
 """A request, or the reply to one that is not to be performed."""
@@ -57,7 +60,8 @@ class TurnResult:
     Attributes:
         replies: one for each request, in order.
         changes: what was stored.
-        messages: what was put into the outbox.
+        messages: what was put into the outbox, and is still there.
+        placed: tasks that were due and were acquired for workers at once.
         is_paused: whether background work is paused from here on.
         more: whether more is due already.
     """
@@ -65,6 +69,7 @@ class TurnResult:
     replies: Sequence[Reply]
     changes: Changes
     messages: Sequence[Outgoing]
+    placed: Sequence[Placed]
     is_paused: bool
     more: bool
 
@@ -82,6 +87,7 @@ class Turn:
         debug: whether `debug.*` and `resonate:debug_time` are honoured.
         is_paused: whether background work is paused.
         fires: whether what is due is done, unless it is paused.
+        allotment: the workers for which tasks are acquired as soon as they are due.
     """
 
     requests: Sequence[Asked]
@@ -91,6 +97,7 @@ class Turn:
     debug: bool = False
     is_paused: bool = False
     fires: bool = True
+    allotment: Allotment = NOBODY
 
     def run(self, draft: Draft) -> TurnResult:
         """Do it. Running it again on a fresh draft is harmless.
@@ -115,7 +122,12 @@ class Turn:
             replies.append(reply_to(envelope, outcome))
         more = self.fires and not is_paused and self._fire_due(draft)
         draft.changes.now = self.now
-        return TurnResult(replies, draft.changes, outgoing(draft.changes, draft), is_paused, more)
+        messages = outgoing(draft.changes, draft)
+        placed = self._place(messages, draft)
+        if placed:
+            keys = {one.outgoing.key for one in placed}
+            messages = [message for message in messages if message.key not in keys]
+        return TurnResult(replies, draft.changes, messages, placed, is_paused, more)
 
     def without(self, index: int, outcome: Outcome) -> "Turn":
         """Return the turn with one request not performed, but answered with `outcome`."""
@@ -144,6 +156,12 @@ class Turn:
     def _fire_due(self, draft: Draft) -> bool:
         try:
             return fire_due(self.now, draft, self.settings)
+        except Exception as error:
+            raise BackgroundCrashedError from error
+
+    def _place(self, messages: Sequence[Outgoing], draft: Draft) -> Sequence[Placed]:
+        try:
+            return place(messages, draft, self.now, self.allotment, self.settings.extensions)
         except Exception as error:
             raise BackgroundCrashedError from error
 

@@ -171,8 +171,9 @@ async def test_what_was_not_handed_over_when_the_worker_goes_is_released() -> No
 async def test_task_that_is_acquired_for_a_worker_that_has_gone_is_released() -> None:
     """The worker went while the acquisition was being stored."""
     async with an_engine() as engine:
-        async with engine.connect("g", "a", ttl=TTL):
-            await ask(engine, create("t", target=TARGET))  # which has it acquired in the next turn
+        await ask(engine, create("t", target=TARGET))
+        async with engine.connect("g", "a", ttl=TTL):  # which has it acquired in the next turn
+            pass
         async with engine.connect("g", "b", ttl=TTL) as connection:
             assert await next_task(connection) == ("t", 2)
         assert (await task(engine, "t")).version == 2

@@ -6,12 +6,15 @@ import httpx
 import pytest
 
 from resonate_trio.protocol import (
+    Acquired,
     Execute,
     PollAddress,
+    Promise,
     PromiseRegisterListener,
     PromiseSettle,
     PromiseState,
     Request,
+    Task,
     TaskAcquire,
     TaskRelease,
     TaskState,
@@ -19,7 +22,7 @@ from resonate_trio.protocol import (
     parse_address,
 )
 from server_ref.app import create_app
-from server_ref.delivery import Connection, Peer, Router
+from server_ref.delivery import Connection, Peer, Router, Seat
 from server_ref.engine import Engine
 from server_ref.machine import Outgoing, Settings, TaskRecord
 
@@ -40,7 +43,7 @@ def post(router: Router, *ids: str, address: str = TARGET, version: int = 0) -> 
 
 def connect(router: Router, pid: str, capacity: int | None, *, group: str = "g", prefix: str = "") -> Peer:
     """Connect a worker."""
-    return router.connect(group, pid, lambda: None, capacity=capacity, prefix=prefix)
+    return router.connect(Seat(group, pid, prefix, capacity), lambda: None)
 
 
 def track(router: Router, id: str, state: TaskState, pid: str | None = None, version: int = 1) -> None:
@@ -167,6 +170,24 @@ def test_what_a_worker_that_goes_leaves_behind_waits_for_room() -> None:
     router.disconnect(first)
     assert len(taken(router, second)) == 1
     assert router.load(second) == 1
+
+
+def test_task_that_a_turn_acquired_is_released_if_there_is_no_room_any_more() -> None:
+    """While it was committed, the worker was given what another one left behind."""
+    asked: list[Request] = []
+    router = Router(lambda request, _: asked.append(request))
+    leaving = connect(router, "b", 1)
+    post(router, "t1")
+    seat = Seat("g", "a", capacity=1, ttl=1000)
+    peer = router.connect(seat, lambda: None)
+    assert router.allot().seats["g"]["a"] is seat
+    router.disconnect(leaving)
+    track(router, "t2", TaskState.ACQUIRED, "a")
+    promise = Promise("t2", PromiseState.PENDING, timeout_at=1, created_at=0)
+    held = Acquired(Task("t2", TaskState.ACQUIRED, 1, pid="a"), promise)
+    router.deliver(Outgoing(("execute", "t2", 0), TARGET, Execute("t2", 1, acquired=held)), seat)
+    assert asked == [TaskAcquire("t1", 0, "a", 1000), TaskRelease("t2", 1)]
+    assert taken(router, peer) == []
 
 
 async def received(connection: Connection) -> str:

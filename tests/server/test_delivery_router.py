@@ -22,8 +22,8 @@ from resonate_trio.protocol import (
     Unblock,
     parse_address,
 )
-from server_ref.delivery import Peer, Router
-from server_ref.delivery._router import AFFINITY
+from server_ref.delivery import Peer, Router, Seat
+from server_ref.delivery._choice import AFFINITY
 from server_ref.machine import Outgoing, TaskRecord
 
 GROUP = "poll://any@g"
@@ -57,7 +57,7 @@ def ignore() -> None:
 
 def connect(router: Router, pid: str, *, group: str = "g", notify: Callable[[], None] = ignore) -> Peer:
     """Connect a worker."""
-    return router.connect(group, pid, notify)
+    return router.connect(Seat(group, pid), notify)
 
 
 def take_all(router: Router, peer: Peer) -> list[str]:
@@ -418,7 +418,7 @@ def handed_over(router: Router, peer: Peer, *ids: str) -> None:
     """Post tasks, which are acquired for a peer, and hand them over."""
     for id in ids:
         router.post(*execute(id))
-        router.track(acquired(id, peer.pid))
+        router.track(acquired(id, peer.seat.pid))
         assert router.take(peer) is not None
         assert router.confirm(peer) is None
 
@@ -427,12 +427,12 @@ def test_what_was_handed_over_acquired_is_released_unless_its_worker_was_heard()
     """When its stream ends, and once."""
     requests = Requests()
     router = Router(requests.ask)
-    peer = router.connect("g", "a", ignore, ttl=1000)
+    peer = router.connect(Seat("g", "a", ttl=1000), ignore)
     handed_over(router, peer, "t1", "t2", "t3")
     router.hear("t1")
     router.track(TaskRecord("t2", TaskState.FULFILLED, 1))
     router.disconnect(peer)
-    router.disconnect(router.connect("g", "a", ignore, ttl=1000))
+    router.disconnect(router.connect(Seat("g", "a", ttl=1000), ignore))
     assert requests.releases == [TaskRelease("t3", 1)]
 
 
@@ -440,8 +440,8 @@ def test_what_was_handed_over_to_a_stream_that_is_replaced_is_released() -> None
     """At once, and not again with the stream that replaced it."""
     requests = Requests()
     router = Router(requests.ask)
-    handed_over(router, router.connect("g", "a", ignore, ttl=1000), "t")
-    later = router.connect("g", "a", ignore, ttl=1000)
+    handed_over(router, router.connect(Seat("g", "a", ttl=1000), ignore), "t")
+    later = router.connect(Seat("g", "a", ttl=1000), ignore)
     assert requests.releases == [TaskRelease("t", 1)]
     router.disconnect(later)
     assert len(requests.releases) == 1
@@ -451,7 +451,7 @@ def test_closed_or_emptied_router_releases_nothing_that_was_handed_over() -> Non
     """A worker goes on after a restart; after a reset there is nothing to release."""
     requests = Requests()
     closed, cleared = Router(requests.ask), Router(requests.ask)
-    peers = [router.connect("g", "a", ignore, ttl=1000) for router in (closed, cleared)]
+    peers = [router.connect(Seat("g", "a", ttl=1000), ignore) for router in (closed, cleared)]
     for router, peer in zip((closed, cleared), peers, strict=True):
         handed_over(router, peer, "t")
     closed.close()
