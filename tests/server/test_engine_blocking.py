@@ -20,11 +20,15 @@ from resonate_trio.protocol import (
     TaskRelease,
     TaskState,
 )
+from server_ref.delivery import Connection
 from server_ref.store import SqliteStore, StoreError
 
 from .engine_kit import EPOCH_MS, ProbedStore, SettableClock, an_engine, ask, create, state_of, task_state_of
 
 pytestmark = pytest.mark.anyio
+
+TARGET = "poll://any@g"
+TTL = 60_000
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -124,3 +128,49 @@ async def test_tasks_held_before_a_restart_count_as_load(tmp_path: Path) -> None
             await ask(engine, TaskRelease("held", 1))
             await ask(engine, create("second", target="poll://any@g"))
             assert await anext(busy) == Execute("second", 0)
+
+
+async def test_task_whose_worker_goes_during_the_commit_is_released() -> None:
+    """It was acquired for one that is no longer there."""
+    store = ProbedStore(blocking=True)
+    async with an_engine(store) as engine, anyio.create_task_group() as tasks:
+        async with engine.connect("g", "a", ttl=TTL):
+            store.gate = threading.Event()
+            before = store.transactions
+            tasks.start_soon(ask, engine, create("t", target=TARGET))
+            while store.transactions == before:
+                await checkpoint()
+        store.gate.set()
+        async with engine.connect("g", "b", ttl=TTL) as connection:
+            with anyio.fail_after(10):
+                message = await anext(connection)
+    assert isinstance(message, Execute)
+    assert message.version == 2
+
+
+async def test_task_is_released_if_the_server_goes_down_during_the_commit() -> None:
+    """The last turns release it, though nothing else is performed any more."""
+    gate = threading.Event()
+    gate.set()
+    store = ProbedStore(blocking=True, gate=gate)
+
+    async def open_the_gate(connection: Connection) -> None:
+        async for _ in connection:
+            pytest.fail("it is too late")
+        gate.set()
+
+    async with (
+        anyio.create_task_group() as tasks,
+        an_engine(store) as engine,
+        engine.connect("g", "a", ttl=TTL) as connection,
+    ):
+        await ask(engine, create("other"))
+        gate.clear()
+        before = store.transactions
+        tasks.start_soon(open_the_gate, connection)
+        tasks.start_soon(ask, engine, create("t", target=TARGET))
+        while store.transactions == before:
+            await checkpoint()
+    released = store.inner.transact(lambda draft: draft.task("t"))
+    assert released is not None
+    assert (released.state, released.version) == (TaskState.PENDING, 1)

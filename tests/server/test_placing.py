@@ -1,12 +1,10 @@
 """Tasks that are acquired for a worker by the turn that makes them due."""
 
-import threading
 from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from resonate_trio.protocol import (
     Batch,
@@ -171,51 +169,6 @@ async def test_task_for_somebody_else_is_left_alone(address: str) -> None:
     async with an_engine() as engine, engine.connect("g", "a", ttl=TTL):
         await ask(engine, create("t", target=address))
         assert await task_state_of(engine, "t") is TaskState.PENDING
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=True)
-async def test_task_whose_worker_goes_during_the_commit_is_released(anyio_backend: str) -> None:
-    """It was acquired for one that is no longer there."""
-    del anyio_backend
-    store = ProbedStore(blocking=True)
-    async with an_engine(store) as engine, anyio.create_task_group() as tasks:
-        async with engine.connect("g", "a", ttl=TTL):
-            store.gate = threading.Event()
-            before = store.transactions
-            tasks.start_soon(ask, engine, create("t", target=TARGET))
-            while store.transactions == before:
-                await checkpoint()
-        store.gate.set()
-        async with engine.connect("g", "b", ttl=TTL) as connection:
-            assert await taken(connection) == ("t", 2)
-
-
-async def test_task_is_released_if_the_server_goes_down_during_the_commit() -> None:
-    """The last turns release it, though nothing else is performed any more."""
-    gate = threading.Event()
-    gate.set()
-    store = ProbedStore(blocking=True, gate=gate)
-
-    async def open_the_gate(connection: Connection) -> None:
-        async for _ in connection:
-            pytest.fail("it is too late")
-        gate.set()
-
-    async with (
-        anyio.create_task_group() as tasks,
-        an_engine(store) as engine,
-        engine.connect("g", "a", ttl=TTL) as connection,
-    ):
-        await ask(engine, create("other"))
-        gate.clear()
-        before = store.transactions
-        tasks.start_soon(open_the_gate, connection)
-        tasks.start_soon(ask, engine, create("t", target=TARGET))
-        while store.transactions == before:
-            await checkpoint()
-    released = store.inner.transact(lambda draft: draft.task("t"))
-    assert released is not None
-    assert (released.state, released.version) == (TaskState.PENDING, 1)
 
 
 async def test_task_whose_promise_is_over_is_not_acquired() -> None:
