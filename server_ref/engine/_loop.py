@@ -37,6 +37,8 @@ STORE_RETRY_S: Final = 1.0
 """After how long what is due is tried again when the store failed."""
 CRASH_RETRY_S: Final = 60.0
 """After how long what is due is tried again when the machine failed on it."""
+HAND_OVER_S: Final = 0.1
+"""How long (s) the store need not know that a notice was handed over. After a crash it is sent again."""
 NEVER_S: Final = 100 * 365 * 86_400.0
 """What is due only after that long (s) is never due: it is the deadline of what has none."""
 MAX_SLEEP_S: Final = 600.0
@@ -107,7 +109,7 @@ class TurnLoop:
         self._wake = anyio.Event()
         self._queue: deque[_Call] = deque()
         self._handed: list[OutgoingKey] = []
-        self._is_hurried = False  # something was handed over that has to be stored
+        self._hand_over_by = math.inf  # on the event loop's clock: when the store has to know what was handed over
         # Nobody sets the clock of the event loop, and virtual time should jump over a year at once.
         self._longest_sleep = math.inf if isinstance(clock, LoopClock) else MAX_SLEEP_S
         self._now = 0
@@ -160,11 +162,12 @@ class TurnLoop:
     def hand_over(self, key: OutgoingKey) -> None:
         """Have a message taken out of the outbox, as it reached its receiver.
 
-        An `execute` is in memory only, so the next turn is early enough; an `unblock` is on disk.
+        An `execute` is in memory only, so the next turn is early enough; an `unblock` is on disk, so it has a turn
+        of its own if none comes soon.
         """
         self._handed.append(key)
-        if key[0] != Execute.kind:
-            self._is_hurried = True
+        if key[0] != Execute.kind and self._hand_over_by == math.inf:
+            self._hand_over_by = anyio.current_time() + HAND_OVER_S
             self._wake.set()
 
     def stop(self) -> None:
@@ -234,13 +237,14 @@ class TurnLoop:
         """Return for how long (s) to sleep at most before looking again."""
         if self._queue or self._is_stopping:
             return 0.0
-        held = self._hold_until - anyio.current_time()
-        if self._is_hurried:
-            return held
+        now = anyio.current_time()
+        return max(self._hold_until - now, min(self._hand_over_by - now, self._time_to_what_is_due()))
+
+    def _time_to_what_is_due(self) -> float:
         if self._is_paused or self._next_due is None:
             return math.inf
         delay = (self._next_due - self.read_clock()) / 1000
-        return max(held, min(delay if delay < NEVER_S else math.inf, self._longest_sleep))
+        return min(delay if delay < NEVER_S else math.inf, self._longest_sleep)
 
     async def _run_turn(self, allot: Allot, committed: Committed) -> None:
         calls = self._next_calls()
@@ -333,7 +337,8 @@ class TurnLoop:
         if self._trouble:
             logger.warning("the store works again")
             self._trouble = ""
-        self._is_hurried = any(key[0] != Execute.kind for key in self._handed)
+        if all(key[0] == Execute.kind for key in self._handed):
+            self._hand_over_by = math.inf
         self._is_paused = result.is_paused
         self._next_due = next_due
 

@@ -23,9 +23,10 @@ from resonate_trio.protocol import (
 )
 from server_ref.delivery import Connection
 from server_ref.engine import Engine
+from server_ref.engine._loop import HAND_OVER_S
 from server_ref.store import MemoryStore
 
-from .engine_kit import an_engine, ask, create, waits
+from .engine_kit import ProbedStore, an_engine, ask, create, waits
 
 pytestmark = pytest.mark.anyio
 
@@ -95,16 +96,35 @@ async def test_message_leaves_the_outbox_when_the_next_one_is_asked_for() -> Non
         assert [message.address for message in await outbox_of(engine)] == ["poll://uni@g/b"]
 
 
+@waits
 async def test_notice_that_was_handed_over_is_not_sent_after_a_restart() -> None:
-    """The store knows of it without any further request."""
+    """The store knows of it without any further request, if not at once."""
     store = MemoryStore()
     async with an_engine(store) as engine, engine.connect("g", "a") as connection:
         await settle_for_listener(engine, "p", "poll://uni@g/a")
         await take(connection)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.__anext__)
-            await wait_all_tasks_blocked()
+            await anyio.sleep(HAND_OVER_S + 0.001)
             assert store.outbox() == []
+            tasks.cancel_scope.cancel()
+
+
+@waits
+async def test_notice_that_was_handed_over_is_noted_with_the_next_request() -> None:
+    """Not by a turn of its own; nor is there one for it later."""
+    store = ProbedStore()
+    async with an_engine(store) as engine, engine.connect("g", "a") as connection:
+        await settle_for_listener(engine, "p", "poll://uni@g/a")
+        await take(connection)
+        before = store.transactions
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.__anext__)
+            await wait_all_tasks_blocked()
+            await ask(engine, create("q"))
+            assert store.inner.outbox() == []
+            await anyio.sleep(10)
+            assert store.transactions == before + 1
             tasks.cancel_scope.cancel()
 
 
