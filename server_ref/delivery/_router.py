@@ -306,6 +306,7 @@ class Router:
                 self._forget(parcel)
                 self._release(message.acquired.task)
         self._replace(parcel for parcel in parcels if not parcel.is_acquired)
+        self._ledger.loads.chosen.pop(peer.seat, None)
         peer.notify()
 
     def _be_sure_of(self, task_id: str) -> None:

@@ -22,7 +22,7 @@ from resonate_trio.protocol import (
     Unblock,
     parse_address,
 )
-from server_ref.delivery import Peer, Router, Seat
+from server_ref.delivery import Allotment, Peer, Router, Seat
 from server_ref.delivery._choice import AFFINITY
 from server_ref.machine import Outgoing, TaskRecord
 
@@ -396,6 +396,19 @@ def test_task_that_was_acquired_since_owes_nothing_to_the_worker_before() -> Non
     suspend(router, "t", "b", version=2)
     router.post(*execute("t", version=2))
     assert (take_all(router, first), take_all(router, second)) == ([], ["t"])
+
+
+def test_nothing_is_kept_of_a_worker_that_has_gone() -> None:
+    """Neither when it was chosen last, nor that it was there."""
+    router = Router()
+    peer = router.connect(Seat("g", "a", ttl=1000), ignore)
+    other = router.connect(Seat("h", "b", ttl=1000), ignore)
+    router.post(*execute("t"))
+    assert (len(router.allot().seats), len(router.allot().loads.chosen)) == (2, 1)
+    router.disconnect(peer)
+    assert (len(router.allot().seats), len(router.allot().loads.chosen)) == (1, 0)
+    router.disconnect(other)
+    assert router.allot() == Allotment()
 
 
 @define
