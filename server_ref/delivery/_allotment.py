@@ -81,8 +81,7 @@ class Places:
     def find(self, outgoing: Outgoing) -> Wanted | None:
         """Choose a worker for which a task is to be acquired, None if the router has to see to its message."""
         message = outgoing.message
-        address = _poll_address(outgoing.address)
-        if not isinstance(message, Execute) or address is None:
+        if not isinstance(message, Execute) or (address := _poll_address(outgoing.address)) is None:
             return None
         seats = self._allotment.seats.get(address.group, {})
         former = self._suspended_by(message.id)

@@ -398,6 +398,25 @@ def test_task_that_was_acquired_since_owes_nothing_to_the_worker_before() -> Non
     assert (take_all(router, first), take_all(router, second)) == ([], ["t"])
 
 
+def test_refusal_of_an_acquisition_that_was_overtaken_does_no_harm() -> None:
+    """The task went to somebody else, came back, and is being acquired anew."""
+    asked: list[tuple[Request, Callable[[Reply], None]]] = []
+    router = Router(lambda request, answered: asked.append((request, answered)))
+    peer = router.connect(Seat("g", "a", ttl=1000), ignore)
+    router.post(*execute("t"))
+    router.track(acquired("t", "b"))
+    router.track(TaskRecord("t", TaskState.PENDING, 1))
+    router.post(*execute("t", version=1))
+    (_, refused), (_, answered) = asked
+    refused(Reply("task.acquire", ReplyHead("c", 409), "the task is held by somebody else"))
+    promise = Promise("t", PromiseState.PENDING, timeout_at=1, created_at=0)
+    answered(Reply("task.acquire", ReplyHead("c", 200), Acquired(Task("t", TaskState.ACQUIRED, 2), promise)))
+    outgoing = router.take(peer)
+    assert outgoing is not None
+    assert isinstance(outgoing.message, Execute)
+    assert outgoing.message.version == 2
+
+
 def test_nothing_is_kept_of_a_worker_that_has_gone() -> None:
     """Neither when it was chosen last, nor that it was there."""
     router = Router()

@@ -1,4 +1,4 @@
-"""Small parts under the engine: clocks, and tasks that belong to a block."""
+"""Small parts under the engine: clocks, tasks that belong to a block, and the loop's end."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -8,10 +8,15 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from resonate_trio.protocol import PromiseGet
 from server_ref._tasks import open_service_tasks
 from server_ref.clock import LoopClock, SystemClock
+from server_ref.delivery import NOBODY
+from server_ref.engine._loop import LoopSettings, TurnLoop
+from server_ref.machine import Settings
+from server_ref.store import MemoryStore
 
-from .engine_kit import EPOCH_MS, waits
+from .engine_kit import EPOCH_MS, SettableClock, waits
 
 pytestmark = pytest.mark.anyio
 
@@ -75,3 +80,13 @@ async def test_errors_of_both_a_block_and_its_service_task_come_out() -> None:
     """No failure is lost."""
     with pytest.RaisesGroup(LookupError, ZeroDivisionError):
         await run_block(fail, ZeroDivisionError())
+
+
+async def test_request_of_the_server_itself_is_refused_when_the_loop_has_ended() -> None:
+    """There is always a reply."""
+    loop = TurnLoop(MemoryStore(), SettableClock(), LoopSettings(Settings(), debug=False))
+    loop.stop()
+    await loop.run(lambda: NOBODY, lambda _: None)
+    statuses: list[int] = []
+    loop.ask(PromiseGet("p"), lambda reply: statuses.append(reply.head.status))
+    assert statuses == [503]

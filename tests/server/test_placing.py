@@ -24,10 +24,10 @@ from resonate_trio.protocol import (
     TaskState,
     TaskSuspend,
 )
-from server_ref.delivery import Allotment, Connection, Seat
+from server_ref.delivery import Allotment, Connection, Places, Seat
 from server_ref.engine import Engine
 from server_ref.engine._turn import Turn
-from server_ref.machine import Draft, Extensions, Outcome, Settings
+from server_ref.machine import Changes, Draft, Extensions, Outcome, Outgoing, Settings
 from server_ref.store import MemoryStore
 from server_ref.trace import open_trace
 from tests.linearizability.reading import read_trace
@@ -196,6 +196,13 @@ async def test_bug_in_placing_stops_nobody(
         assert (await ask(engine, DebugTick(EPOCH_MS))).status == 200
         assert await taken(connection) == ("t", 1)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_address_that_cannot_be_read_is_left_to_the_delivery() -> None:
+    """Which logs it."""
+    places = Places.after(Changes(), Allotment({"g": {"a": Seat("g", "a", ttl=TTL)}}))
+    assert places.find(Outgoing(("execute", "t", 0), "carrier-pigeon", Execute("t", 0))) is None
+    assert places.find(Outgoing(("execute", "t", 0), TARGET, Execute("t", 0))) is not None
 
 
 def test_turn_that_runs_twice_does_the_same_twice() -> None:
