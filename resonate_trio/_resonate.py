@@ -337,13 +337,19 @@ class Resonate(RootCalls):
             await services.start(worker.run)
             roots = Roots(link, listeners, codec, self.registry, settings.group, self._dialect)
             self._running = _Running(roots, worker)
-            source = transport.source(settings.group, settings.pid)
+            source = transport.source(settings.group, settings.pid, worker.terms)
             is_killed = False
             try:
                 async with open_services() as listening:
                     listening.start_soon(listen, source, listeners, worker)
-                    with block:
-                        yield
+                    try:
+                        with block:
+                            yield
+                    finally:
+                        if not listening.cancel_scope.cancel_called:  # that is, messages still come
+                            worker.stop_taking()
+                            with trio.CancelScope(shield=True):  # bounded
+                                await worker.show_life()
             except Killed:
                 is_killed = True
                 raise

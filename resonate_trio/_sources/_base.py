@@ -15,6 +15,20 @@ class Connected:
     """The source is connected (again): messages that were sent meanwhile may have been lost."""
 
 
+@final
+@frozen
+class Terms:
+    """What a process that executes tasks asks for. A server that does not offer that leaves it out of account.
+
+    Attributes:
+        capacity: how many tasks may be on their way to it, or held by it.
+        ttl_ms: the lease (ms) of its tasks, which the server is to acquire before it sends them.
+    """
+
+    capacity: int
+    ttl_ms: int
+
+
 Event = Connected | Message
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, final
 
-from ._base import Connected, Event
+from ._base import Connected, Event, Terms
 
 if TYPE_CHECKING:
     from server_ref.engine import Engine
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 class EmbeddedSource:
     """Yields what an open engine sends to one process."""
 
-    def __init__(self, engine: "Engine", group: str, pid: str) -> None:
+    def __init__(self, engine: "Engine", group: str, pid: str, terms: Terms | None = None) -> None:
         self._engine = engine
         self._group = group
         self._pid = pid
+        self._terms = terms
 
     def __repr__(self) -> str:
         return f"<EmbeddedSource {self._group}/{self._pid}>"
@@ -29,7 +30,8 @@ class EmbeddedSource:
             yield events
 
     async def _events(self) -> AsyncGenerator[Event, None]:
-        async with self._engine.connect(self._group, self._pid) as messages:
+        capacity, ttl = (self._terms.capacity, self._terms.ttl_ms) if self._terms else (None, None)
+        async with self._engine.connect(self._group, self._pid, capacity=capacity, ttl=ttl) as messages:
             yield Connected()
             async for message in messages:
                 yield message

@@ -14,7 +14,7 @@ from resonate_trio._backoff import Backoff, describe
 from resonate_trio._errors import AuthenticationError, PermissionDeniedError
 from resonate_trio.protocol import ProtocolError, decode_message
 
-from ._base import Connected, Event
+from ._base import Connected, Event, Terms
 
 logger = logging.getLogger("resonate_trio.sources")
 
@@ -28,11 +28,20 @@ class PollSource:
     """Yields what the server at `url` sends to one process."""
 
     def __init__(
-        self, client: httpx.AsyncClient, url: str, group: str, pid: str, *, token: str | None = None
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        group: str,
+        pid: str,
+        terms: Terms | None = None,
+        *,
+        token: str | None = None,
     ) -> None:
         self._client = client
         self._server = url
         self._url = f"{url}/poll/{quote(group, safe='')}/{quote(pid, safe='')}"
+        if terms is not None:
+            self._url += f"?capacity={terms.capacity}&ttl={terms.ttl_ms}"
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
     def __repr__(self) -> str:

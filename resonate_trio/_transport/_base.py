@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self, final, runtime_checkable
 
 from resonate_trio._clock import Clock
-from resonate_trio._sources import Source
+from resonate_trio._sources import Source, Terms
 from resonate_trio.protocol import Envelope, Reply, Request
 
 
@@ -38,8 +38,8 @@ class Transport(Protocol):
             Unreachable: it may be tried again; the request took effect, or not.
         """
 
-    def source(self, group: str, pid: str) -> Source:
-        """Return the source of messages for this process."""
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> Source:
+        """Return the source of messages for this process; with terms, of tasks for it as well."""
 
     async def __aenter__(self) -> Self: ...
 

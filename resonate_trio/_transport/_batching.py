@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from resonate_trio._services import open_services
-from resonate_trio._sources import Source
+from resonate_trio._sources import Source, Terms
 from resonate_trio.protocol import Batch, BatchReply, Envelope, Head, Reply, ReplyHead, Request, extensions
 
 from ._base import Transport, Unreachable
@@ -94,9 +94,9 @@ class BatchingTransport:
         self._tasks = None
         await self._exit.__aexit__(*exc)  # type: ignore[arg-type]
 
-    def source(self, group: str, pid: str) -> Source:
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> Source:
         """Return the source of messages for this process."""
-        return self._transport.source(group, pid)
+        return self._transport.source(group, pid, terms)
 
     async def send(self, request: Envelope[Request]) -> Reply:
         """Send one request, together with others that are ready; wait for the reply. Raises Unreachable.

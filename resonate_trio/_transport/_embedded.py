@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self, final
 import anyio
 import anyio.lowlevel
 
-from resonate_trio._sources import EmbeddedSource
+from resonate_trio._sources import EmbeddedSource, Terms
 from resonate_trio.protocol import Envelope, Reply, Request
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ class EmbeddedTransport:
             reply = await self._engine.perform(request)
         return reply
 
-    def source(self, group: str, pid: str) -> EmbeddedSource:
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> EmbeddedSource:
         """Return the source of messages for this process."""
-        return EmbeddedSource(self._engine, group, pid)
+        return EmbeddedSource(self._engine, group, pid, terms)

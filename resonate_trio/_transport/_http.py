@@ -7,7 +7,7 @@ import httpx
 
 from resonate_trio._backoff import describe
 from resonate_trio._clock import Clock, SystemClock
-from resonate_trio._sources import PollSource
+from resonate_trio._sources import PollSource, Terms
 from resonate_trio.protocol import Envelope, ProtocolError, Reply, Request, decode_reply, encode_request
 
 from ._base import Unreachable
@@ -88,8 +88,8 @@ class HttpTransport:
             self._offer = offer
             self._extensions = frozenset(filter(None, map(str.strip, offer.split(","))))
 
-    def source(self, group: str, pid: str) -> PollSource:
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> PollSource:
         """Return the long poll of this process."""
         if self._client is None:
             raise RuntimeError(f"{self!r} is not open")
-        return PollSource(self._client, self.name, group, pid, token=self._token)
+        return PollSource(self._client, self.name, group, pid, terms, token=self._token)

@@ -63,16 +63,19 @@ class Heartbeat:
         # Shared with the thread, under the condition's lock.
         self._changed = threading.Condition()
         self._pulse = Pulse(lease)
+        self._sleeps_until = math.inf
         self._is_stopped = False
 
     def __repr__(self) -> str:
         return f"<Heartbeat of {self._pid} to {self._url}: {self._pulse!r}>"
 
-    def add(self, held: HeldTask) -> None:
-        """Keep the lease of a task alive."""
+    def add(self, held: HeldTask, *, is_unheard_of: bool = False) -> None:
+        """Keep the lease of a task alive. If the server has not heard of us yet, it will soon."""
         with self._changed:
-            self._pulse.add(held, time.perf_counter())
-            self._changed.notify()
+            now = time.perf_counter()
+            self._pulse.add(held, now, is_unheard_of=is_unheard_of)
+            if now + self._pulse.delay(now) < self._sleeps_until:  # else it wakes soon enough by itself
+                self._changed.notify()
 
     def remove(self, held: HeldTask) -> None:
         """Let a lease end."""
@@ -141,5 +144,6 @@ class Heartbeat:
                 delay = self._pulse.delay(now)
                 if not delay:
                     return self._pulse.beat(now)
+                self._sleeps_until = now + delay
                 self._changed.wait(delay if delay < math.inf else None)
             return None

@@ -40,9 +40,9 @@ class LinkHeartbeat:
     def __repr__(self) -> str:
         return f"<LinkHeartbeat of {self._pid}: {self._pulse!r}>"
 
-    def add(self, held: HeldTask) -> None:
-        """Keep the lease of a task alive."""
-        self._pulse.add(held, trio.current_time())
+    def add(self, held: HeldTask, *, is_unheard_of: bool = False) -> None:
+        """Keep the lease of a task alive. If the server has not heard of us yet, it will soon."""
+        self._pulse.add(held, trio.current_time(), is_unheard_of=is_unheard_of)
         self._changed.set()
 
     def remove(self, held: HeldTask) -> None:

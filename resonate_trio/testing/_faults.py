@@ -65,7 +65,8 @@ class Faults:
         cut: all connections of the process are cut, the request is lost, and they come back after a while.
         expire_lease: the lease of the task that the request is about ends on the server.
         restart_server: the server goes down after the request took effect, and comes back after a while.
-        lose_message: a message from the server gets lost, and the connection with it.
+        lose_message: a message from the server gets lost, and the connection with it. A task that came acquired is
+            then nobody's until the server takes it back, at the end of its lease if not before.
         duplicate_message: a message arrives twice.
         delay_message: a message takes a while. Others overtake it.
         max_delay: how long a delay is at most, in seconds.

@@ -1,7 +1,7 @@
 """Between processes and the server: lines that lose, delay, repeat and reorder what they carry, and can be cut."""
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Literal, Self, TypeAlias, final
 
@@ -11,7 +11,7 @@ from attrs import define, field
 
 from resonate_trio._clock import Clock
 from resonate_trio._services import open_services
-from resonate_trio._sources import Connected, Event, Killed
+from resonate_trio._sources import Connected, Event, Killed, Terms
 from resonate_trio._transport import Unreachable
 from resonate_trio.protocol import (
     Envelope,
@@ -26,7 +26,7 @@ from resonate_trio.protocol import (
 
 from ._faults import Chaos
 from ._server import RECONNECT_S, Server
-from ._trace import Trace, described, parts, replied, told
+from ._trace import Trace, described, is_acquired, parts, replied, told
 
 HANG_S: Final = 60.0
 """How long a request of a process that is gone stays without an answer."""
@@ -234,9 +234,9 @@ class Line:
 
     # --- Messages ---------------------------------------------------------------------------------
 
-    def source(self, group: str, pid: str) -> "LineSource":
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> "LineSource":
         """Return the source of messages for this process."""
-        return LineSource(self, group, pid)
+        return LineSource(self, group, pid, terms)
 
     async def wait_usable(self) -> None:
         """Wait until messages can pass. Raises Killed when the process is dead."""
@@ -262,10 +262,11 @@ class Line:
 class LineSource:
     """Yields what the server sends over a line."""
 
-    def __init__(self, line: Line, group: str, pid: str) -> None:
+    def __init__(self, line: Line, group: str, pid: str, terms: Terms | None) -> None:
         self._line = line
         self._group = group
         self._pid = pid
+        self._terms = terms
 
     def __repr__(self) -> str:
         return f"<LineSource {self._group}/{self._pid}>"
@@ -283,7 +284,8 @@ class LineSource:
             while True:
                 await self._line.wait_usable()
                 server = self._line.network.server
-                async with self._line.stream() as scope, server.connect(self._group, self._pid) as messages:
+                connection = server.connect(self._group, self._pid, self._terms)
+                async with self._line.stream() as scope, connection as messages:
                     send.send_nowait(Connected())
                     async for message in messages:
                         self._carry(message, send, scope, late)
@@ -297,19 +299,24 @@ class LineSource:
         happens = network.chaos.about_message(name, message)
         if scope.deadline < math.inf or "lose_message" in happens:
             network.trace.add(name, f"lost: {told(message)}")
-            # The server takes it for delivered; only then the connection breaks.
+            # The server takes it for delivered; only then the connection breaks. If a task came acquired, its
+            # lease has begun, and whose it is never hears of that.
             scope.deadline = min(scope.deadline, trio.current_time() + RECONNECT_S)
             return
-        for _ in range(2 if "duplicate_message" in happens else 1):
+        copies = [message] * (2 if "duplicate_message" in happens else 1)
+        # No server brings an acquired task a second time later on: that would be an order to run it again.
+        together = [copies] if is_acquired(message) else [[copy] for copy in copies]
+        for messages in together:
             if "delay_message" in happens:
-                late.start_soon(self._deliver_late, message, send)
+                late.start_soon(self._deliver_late, messages, send)
             else:
-                self._deliver(message, send)
+                self._deliver(messages, send)
 
-    def _deliver(self, message: Message, send: trio.MemorySendChannel[Event]) -> None:
-        self._line.network.trace.add(self._line.name, f"<< {told(message)}")
-        send.send_nowait(message)
+    def _deliver(self, messages: Sequence[Message], send: trio.MemorySendChannel[Event]) -> None:
+        for message in messages:
+            self._line.network.trace.add(self._line.name, f"<< {told(message)}")
+            send.send_nowait(message)
 
-    async def _deliver_late(self, message: Message, send: trio.MemorySendChannel[Event]) -> None:
+    async def _deliver_late(self, messages: Sequence[Message], send: trio.MemorySendChannel[Event]) -> None:
         await trio.sleep(self._line.network.chaos.delay())
-        self._deliver(message, send)
+        self._deliver(messages, send)

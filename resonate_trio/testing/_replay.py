@@ -17,7 +17,7 @@ from resonate_trio._clock import FOREVER_MS, Clock
 from resonate_trio._codec import Call, Codec
 from resonate_trio._errors import DivergenceError
 from resonate_trio._outcome import outcome_of
-from resonate_trio._sources import EmbeddedSource
+from resonate_trio._sources import EmbeddedSource, Terms
 from resonate_trio.protocol import (
     EMPTY,
     Envelope,
@@ -180,8 +180,8 @@ class _Tape:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    def source(self, group: str, pid: str) -> EmbeddedSource:
-        """Return the source of messages."""
+    def source(self, group: str, pid: str, _: Terms | None = None) -> EmbeddedSource:
+        """Return the source of messages. Tasks are to be acquired, as by a server without extensions."""
         return EmbeddedSource(self.engine, group, pid)
 
     async def send(self, request: Envelope[Request]) -> Reply:

@@ -7,6 +7,7 @@ from typing import Final, final
 
 import trio
 
+from resonate_trio._sources import Terms
 from resonate_trio._transport import Unreachable
 from resonate_trio.protocol import Envelope, Head, Reply, Request
 from server_ref.clock import Clock
@@ -86,9 +87,10 @@ class Server:
                 continue
 
     @asynccontextmanager
-    async def connect(self, group: str, pid: str) -> AsyncGenerator[Connection]:
+    async def connect(self, group: str, pid: str, terms: Terms | None) -> AsyncGenerator[Connection]:
         """Open the stream of messages to one worker, once the server is up. It ends when the server goes down."""
         while self._engine is None:
             await self.wait_up()
-        async with self._engine.connect(group, pid) as connection:
+        capacity, ttl = (terms.capacity, terms.ttl_ms) if terms else (None, None)
+        async with self._engine.connect(group, pid, capacity=capacity, ttl=ttl) as connection:
             yield connection

@@ -77,11 +77,16 @@ def replied(reply: Reply) -> str:
     return f"{reply.kind} {reply.status}" + (f": {reply.data}" if reply.is_error else "")
 
 
+def is_acquired(message: Message) -> bool:
+    """Tell whether a message brings a task that is held already."""
+    return isinstance(message, Execute) and message.acquired is not None
+
+
 def told(message: Message) -> str:
     """Return a message, in a line."""
     match message:
         case Execute():
-            return f"execute {message.id} at {message.version}"
+            return f"execute {message.id} at {message.version}" + (", acquired" if is_acquired(message) else "")
         case Unblock():
             return f"unblock {message.promise.id}: {message.promise.state}"
     return f"{message.kind} {getattr(message, 'id', '')}".rstrip()

@@ -13,7 +13,7 @@ from resonate_trio._codec import Call
 from resonate_trio._context import root_work
 from resonate_trio._execution import Ending, Execution, HeldTask, Lease, Runtime
 from resonate_trio._outcome import outcome_of
-from resonate_trio._sources import Source
+from resonate_trio._sources import Source, Terms
 from resonate_trio._transport import Link
 from resonate_trio.protocol import (
     Acquired,
@@ -267,7 +267,7 @@ class Line:
         self.crash()
         await trio.sleep_forever()
 
-    def source(self, group: str, pid: str) -> Source:
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> Source:
         """Nothing is listened to."""
         raise NotImplementedError
 

@@ -86,9 +86,14 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def finite_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat the engine as a server elsewhere: leases end. Heartbeats do not reach it, so they end in any case."""
+def server_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat the engine as a server elsewhere: leases end if no heartbeat extends them."""
     monkeypatch.setattr(EmbeddedTransport, "shares_fate", False)
+
+
+@pytest.fixture
+def finite_leases(server_elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat the engine as a server elsewhere, which heartbeats do not reach: leases end in any case."""
 
     async def run(_: LinkHeartbeat) -> None:
         await trio.sleep_forever()

@@ -1,8 +1,8 @@
 """What the tests of the runtime share: workers on one engine, in virtual time, and ways to disturb them."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar, cast, final
 
 import attrs
@@ -19,8 +19,10 @@ from resonate_trio.protocol import (
     Batch,
     BatchReply,
     Envelope,
+    Execute,
     Fenced,
     Head,
+    Message,
     Promise,
     PromiseCreate,
     PromiseGet,
@@ -154,7 +156,9 @@ class Wire:
         lost_replies: how many replies to a kind are to get lost, after the request took effect.
         gates: the reply to a kind is held back, after the request took effect, until the event is set.
         answer: answers requests in the engine's place, unless it returns None.
-        tells_settled: whether replies tell which promises have settled.
+        tells_settled: whether replies, and tasks that come acquired, tell which promises have settled.
+        acquires: whether tasks come acquired, if the engine offers that.
+        loses_messages: whether what the engine sends gets lost.
         ahead_ms: by how much the clock of those who use the wire is ahead of the engine's.
         offers: the extensions that seem to be offered, if not those of the engine.
     """
@@ -166,6 +170,8 @@ class Wire:
     gates: dict[str, trio.Event] = field(factory=dict)
     answer: Callable[[Request], tuple[int, object] | None] = field(default=lambda _: None)
     tells_settled: bool = True
+    acquires: bool = True
+    loses_messages: bool = False
     ahead_ms: int = 0
     offers: frozenset[str] | None = None
 
@@ -201,10 +207,22 @@ class Wire:
         return reply if self.tells_settled else _silenced(reply)
 
     @asynccontextmanager
-    async def connect(self, group: str, pid: str) -> AsyncGenerator[Connection]:
+    async def connect(
+        self, group: str, pid: str, *, capacity: int | None, ttl: int | None
+    ) -> AsyncGenerator[AsyncIterator[Message]]:
         """Open the stream of messages to one worker."""
-        async with self.engine.connect(group, pid) as connection:
-            yield connection
+        ttl = ttl if self.acquires else None
+        async with (
+            self.engine.connect(group, pid, capacity=capacity, ttl=ttl) as connection,
+            aclosing(self._messages(connection)) as messages,
+        ):
+            yield messages
+
+    async def _messages(self, connection: Connection) -> AsyncGenerator[Message, None]:
+        async for message in connection:
+            if self.loses_messages:
+                continue
+            yield message if self.tells_settled else _unsettled(message)
 
     def count(self, kind: str) -> int:
         """Return how many requests of a kind were sent."""
@@ -215,6 +233,12 @@ class Wire:
             losses[request.kind] -= 1
             await trio.lowlevel.checkpoint()
             raise Unreachable("the wire is cut")
+
+
+def _unsettled(message: Message) -> Message:
+    if isinstance(message, Execute) and message.acquired is not None:
+        return attrs.evolve(message, acquired=attrs.evolve(message.acquired, preload=()))
+    return message
 
 
 def _silenced(reply: Reply) -> Reply:
@@ -264,6 +288,17 @@ class World:
         """Acquire a pending task as a worker that is about to die."""
         request = TaskAcquire(id, (await self.task(id)).version, "by hand", ttl_ms)
         return (await self.ask(request, Acquired)).task
+
+    async def acquire_for(self, app: Resonate, id: str) -> Execute:
+        """Acquire a pending task for a worker, as the server does; return the message that it would send."""
+        ttl_ms = app._require_running().worker.ttl_ms
+        request = TaskAcquire(id, (await self.task(id)).version, app._settings.pid, ttl_ms)
+        acquired = await self.ask(request, Acquired)
+        return Execute(id, acquired.task.version, cancelled_at=acquired.task.cancelled_at, acquired=acquired)
+
+    async def create_by_hand(self, id: str, call: Call, *, group: str) -> None:
+        """Create a root invocation, as a client does."""
+        await self.ask(PromiseCreate(id, FAR_MS, root_tags(id, group), CODEC.encode_call(call)), PromiseReply)
 
     async def invoke_by_hand(self, task: Task, id: str, call: Call, *, group: str) -> None:
         """Invoke a function remotely, as the holder of a task."""

@@ -65,6 +65,39 @@ def test_one_beat_is_for_all_tasks() -> None:
     assert pulse.delay(3) == 3
 
 
+def test_task_that_the_server_acquired_is_told_of_soon() -> None:
+    """After a third of the time between two beats, in one beat with all others that there are by then."""
+    pulse = living()
+    known, first, second = held("a"), held("b"), held("c")
+    pulse.add(known, 0)
+    pulse.add(first, 1, is_unheard_of=True)
+    pulse.add(second, 1.5, is_unheard_of=True)
+    assert pulse.delay(1) == 1
+    assert pulse.beat(2) == [known, first, second]
+    assert pulse.delay(2) == 3
+
+
+def test_no_more_than_one_beat_a_second_is_for_the_sake_of_new_tasks() -> None:
+    """However many come, and however long the lease is."""
+    pulse = Pulse(60)
+    pulse.show_life(0)
+    pulse.add(held("a"), 0, is_unheard_of=True)
+    assert pulse.delay(0) == 1
+    pulse.beat(1)
+    pulse.add(held("b"), 1.1, is_unheard_of=True)
+    assert pulse.delay(1.1) == pytest.approx(1)
+
+
+def test_task_that_is_over_soon_is_not_told_of() -> None:
+    """The server has heard of it otherwise."""
+    pulse = living()
+    short, long = held("a"), held("b")
+    pulse.add(short, 0, is_unheard_of=True)
+    pulse.add(long, 0.75, is_unheard_of=True)
+    pulse.remove(short)
+    assert pulse.delay(0.75) == 1
+
+
 def test_beat_that_failed_is_repeated_soon() -> None:
     """Several times before a lease ends."""
     pulse = living()
@@ -195,6 +228,23 @@ def test_event_loop_that_shows_life_again_wakes_the_thread(monkeypatch: pytest.M
     heartbeat._show_life()  # gets the lock when the thread has gone to sleep
     thread.join(timeout=10)
     assert len(beats) == 1
+
+
+def test_task_that_can_wait_does_not_wake_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of short tasks a second it would do nothing but look at them."""
+    heartbeat = Heartbeat("http://nowhere", token=None, pid="me", lease=1000, hear=unheard)
+    wakes: list[str] = []
+    monkeypatch.setattr(heartbeat._changed, "notify", lambda: wakes.append("woken"))
+    heartbeat._show_life()
+    wakes.clear()
+    monkeypatch.setattr(heartbeat._changed, "wait", lambda _: setattr(heartbeat, "_is_stopped", True))
+    for id in "abc":
+        heartbeat.add(held(id))
+        assert heartbeat._wait_for_beat() is None
+        heartbeat._is_stopped = False
+    assert wakes == ["woken"]
+    heartbeat.add(held("d"), is_unheard_of=True)
+    assert wakes == ["woken"] * 2
 
 
 @asynccontextmanager

@@ -360,3 +360,21 @@ async def test_application_closes_while_its_server_is_away(id: str, server_exten
             await app.rfi(id, f)
             await started.wait()
             await trio.to_thread.run_sync(server.close)
+
+
+@on_trio
+@pytest.mark.parametrize(
+    ("capacity", "asked"), [(7, "capacity=7&ttl=3000"), (10**20, "capacity=1000000000&ttl=3000")]
+)
+async def test_worker_asks_for_tasks_and_a_client_does_not(capacity: int, asked: str) -> None:
+    """A client would not know what to do with one. A capacity that no server takes is a large one."""
+    polls: dict[str, threading.Event] = {"": threading.Event(), asked: threading.Event()}
+
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        polls[path.partition("?")[2]].set()
+        return 503, b""
+
+    with answering(answer) as url:
+        async with Client(url), Resonate(url, worker=WorkerOptions(capacity=capacity, lease=3)):
+            for polled in polls.values():
+                assert await trio.to_thread.run_sync(polled.wait, 10)

@@ -19,7 +19,7 @@ from resonate_trio import (
 )
 from resonate_trio._clock import Clock, SystemClock
 from resonate_trio._execution import HeldTask, Lease, LeaseLost
-from resonate_trio._sources import Source
+from resonate_trio._sources import Source, Terms
 from resonate_trio._transport import Link, Unreachable, accepted
 from resonate_trio.protocol import (
     Empty,
@@ -64,7 +64,7 @@ class Script:
         data: object = "why" if step >= 400 else Empty()
         return Reply(request.kind, ReplyHead(request.head.corr_id, step), data)
 
-    def source(self, group: str, pid: str) -> Source:
+    def source(self, group: str, pid: str, terms: Terms | None = None) -> Source:
         """Return nothing: there are no messages here."""
         raise NotImplementedError
 

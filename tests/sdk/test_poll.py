@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from resonate_trio import AuthenticationError, PermissionDeniedError
-from resonate_trio._sources import Connected, Event, PollSource
+from resonate_trio._sources import Connected, Event, PollSource, Terms
 from resonate_trio.protocol import Execute, Unblock
 
 from .kit import in_virtual_time
@@ -27,11 +27,13 @@ def stream(body: bytes | AsyncIterator[bytes]) -> httpx.Response:
     return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
 
 
-async def take(count: int, answer: Callable[[httpx.Request], httpx.Response]) -> list[Event]:
+async def take(
+    count: int, answer: Callable[[httpx.Request], httpx.Response], terms: Terms | None = None
+) -> list[Event]:
     """Return the first events of a source whose server answers like this."""
     events: list[Event] = []
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        source = PollSource(client, "http://server", "the group", "a/b", token="secret")
+        source = PollSource(client, "http://server", "the group", "a/b", terms, token="secret")
         with trio.CancelScope() as scope:
             async with source.open() as stream:
                 async for event in stream:
@@ -59,6 +61,18 @@ async def test_address_is_encoded_and_the_token_sent() -> None:
     await take(1, answer)
     assert requests[0].url.raw_path == b"/poll/the%20group/a%2Fb"
     assert requests[0].headers["authorization"] == "Bearer secret"
+
+
+async def test_terms_are_in_the_query() -> None:
+    """A server that does not offer them does not look at it."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return stream(EXECUTE)
+
+    await take(1, answer, Terms(7, 3000))
+    assert requests[0].url.raw_path == b"/poll/the%20group/a%2Fb?capacity=7&ttl=3000"
 
 
 async def test_message_that_is_unknown_is_ignored(caplog: pytest.LogCaptureFixture) -> None:

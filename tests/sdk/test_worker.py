@@ -98,6 +98,7 @@ async def test_two_workers_share_the_load(world: World) -> None:
 @pytest.mark.usefixtures("finite_leases")
 async def test_execution_ends_when_the_server_is_away_for_its_lease(world: World, recorder: Recorder) -> None:
     """Somebody else may have the task by then."""
+    world.wire.acquires = False
     app = world.resonate(lease=10, instrument=recorder)
 
     @app.register
@@ -122,6 +123,7 @@ async def test_execution_ends_with_its_lease(world: World, recorder: Recorder) -
 
     What its frames still do on their way out is not durable.
     """
+    world.wire.acquires = False
     app = world.resonate("g", lease=10, instrument=recorder)
     other = world.resonate("g", lease=10)
     trace: list[str] = []

@@ -100,7 +100,8 @@ async def test_function_that_is_suspended_during_the_grace_is_not_kept(world: Wo
 
 
 async def test_task_that_is_acquired_too_late_is_released_without_being_run(world: World) -> None:
-    """An acquisition whose reply comes when the grace is over is no reason to begin."""
+    """An acquisition whose reply comes when the worker is closing is no reason to begin."""
+    world.wire.acquires = False
     app, gauge = world.resonate(grace=2), Gauge()
     register_run(app, gauge)
     gate = world.wire.gates["task.acquire"] = trio.Event()

@@ -113,6 +113,7 @@ async def test_task_that_the_server_fails_on_comes_back_later(world: World, reco
 @pytest.mark.parametrize("status", [400, 500])
 async def test_acquisition_that_fails_harms_nobody(world: World, status: int) -> None:
     """The server offers the task again; the application does not notice."""
+    world.wire.acquires = False
     app, gauge = world.resonate(), Gauge()
     register_run(app, gauge)
     world.wire.answer = refuse(TaskAcquire, status, times=2)
@@ -123,6 +124,7 @@ async def test_acquisition_that_fails_harms_nobody(world: World, status: int) ->
 
 async def test_worker_without_a_valid_token_ends_the_application(world: World) -> None:
     """There is no work for it at all, and the error says why."""
+    world.wire.acquires = False
     app = world.resonate()
     register_run(app, Gauge())
     world.wire.answer = refuse(TaskAcquire, 401, times=1)

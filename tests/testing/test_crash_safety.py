@@ -21,7 +21,7 @@ def test_a_flow_of_steps_is_safe_at_every_point() -> None:
     assert len(report.points) >= 8
     assert [point.side for point in report.points[:2]] == ["before", "after"]
     assert [point.number for point in report.points] == list(range(1, len(report.points) + 1))
-    assert "task.acquire flow" in report.trace
+    assert "execute flow at 1, acquired" in report.trace
 
 
 def test_what_it_calls_crashes_as_well() -> None:
