@@ -192,7 +192,7 @@ class _Player:
                 if self.manner.drops or self.server.root_task.state is not TaskState.PENDING:
                     self._drop(execution, "dropped from memory")
                     continue
-                again = self.server.take(preload=execution.waits_for_many)
+                again = self.server.take(preload=False)  # it comes acquired, with only what woke it
                 execution.resume(HeldTask(link, again.task, Lease()), again.preload)
         self.story.tell_cancelled = None
         self.story.stage.close()
