@@ -251,6 +251,25 @@ async def test_local_call_takes_the_place_of_what_has_lost_its_lease(world: Worl
     assert gauge.total == 2
 
 
+async def test_local_call_that_was_overtaken_starts_nothing(world: World) -> None:
+    """Its task was lost and has come again before the application heard that it had acquired it."""
+    app, gauge = world.resonate(), Gauge()
+    register_run(app, gauge)
+    gate = world.wire.gates["task.create"] = trio.Event()
+    async with app, trio.open_nursery() as nursery:
+        nursery.start_soon(app.lfc, "a", "run", 10)
+        await trio.sleep(1)
+        world.wire.loses_messages = True
+        await world.ask(TaskRelease("a", 1), Empty)
+        await trio.sleep(1)
+        world.wire.loses_messages = False
+        await release_by_hand(world, Execute("a", 2))
+        await trio.sleep(1)
+        assert gauge.total == 1
+        gate.set()
+    assert gauge.total == 1
+
+
 async def test_message_that_overtakes_the_reply_to_a_suspension_waits_for_it(
     world: World, recorder: Recorder
 ) -> None:
