@@ -14,13 +14,18 @@ from .protocol import PollAddress, Promise, PromiseCreate, PromiseRegisterListen
 
 @final
 class _Waiter:
-    """Those who wait for one promise."""
+    """Those who wait for one promise.
+
+    Attributes:
+        may_be_missing: it is only being created.
+    """
 
     def __init__(self) -> None:
         self.settled = anyio.Event()
         self.promise: Promise | None = None
         self.error: ResonateError | None = None
         self.count = 0
+        self.may_be_missing = False
 
     async def outcome(self) -> Promise:
         """Wait until it is settled. Raises what has gone wrong meanwhile."""
@@ -50,6 +55,7 @@ class Listeners:
             ServerUnreachableError: the server could not even be asked. While it is away later, the wait goes on.
         """
         with self._waiting(id) as waiter:
+            waiter.may_be_missing = False
             promise = await self._register(id)
             return await waiter.outcome() if promise.is_pending else promise
 
@@ -62,10 +68,12 @@ class Listeners:
         """
         id = request.id
         with self._waiting(id) as waiter:
+            waiter.may_be_missing = waiter.count == 1
             listen = PromiseRegisterListener(id, self._address)
             created, registered = await self._link.ask_all([request, listen], origin=origin_of(id))
             accepted(created, PromiseReply)
             promise = accepted(registered, PromiseReply).promise
+            waiter.may_be_missing = False
             return await waiter.outcome() if promise.is_pending else promise
 
     def settle(self, promise: Promise) -> None:
@@ -81,8 +89,8 @@ class Listeners:
         What cannot be asked for is told to those who wait for it.
         """
         for id, waiter in list(self._waiters.items()):
-            if self._waiters.get(id) is not waiter:
-                continue
+            if self._waiters.get(id) is not waiter or waiter.may_be_missing:
+                continue  # nobody waits any longer, or the reply that is awaited says it all
             try:
                 self.settle(await self._register(id, patience=math.inf))
             except ResonateError as error:

@@ -106,6 +106,24 @@ async def test_created_and_waited_for_in_one_round_trip(world: World, listeners:
     assert [promise.state for promise in told] == ["resolved", "resolved"]
 
 
+async def test_what_is_only_being_created_is_not_missed(world: World, listeners: Listeners) -> None:
+    """A connection that comes meanwhile does not make the server be asked for what it cannot have yet."""
+    world.wire.lost_requests["promise.create"] = 1
+    told: list[Promise] = []
+
+    async def create() -> None:
+        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create)
+        await trio.testing.wait_all_tasks_blocked()
+        await listeners.refresh()
+        await trio.sleep(10)
+        await world.resolve("p")
+        await listeners.refresh()
+    assert [promise.state for promise in told] == ["resolved"]
+
+
 async def test_what_is_not_created_is_not_waited_for(world: World, listeners: Listeners) -> None:
     """The refusal is raised."""
     world.wire.answer = lambda request: (400, "no") if isinstance(request, PromiseCreate) else None
