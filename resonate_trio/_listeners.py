@@ -18,6 +18,7 @@ class _Waiter:
 
     Attributes:
         may_be_missing: it is only being created.
+        is_stale: a connection came meanwhile, so messages may have been lost.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class _Waiter:
         self.error: ResonateError | None = None
         self.count = 0
         self.may_be_missing = False
+        self.is_stale = False
 
     async def outcome(self) -> Promise:
         """Wait until it is settled. Raises what has gone wrong meanwhile."""
@@ -74,6 +76,8 @@ class Listeners:
             accepted(created, PromiseReply)
             promise = accepted(registered, PromiseReply).promise
             waiter.may_be_missing = False
+            if promise.is_pending and waiter.is_stale:
+                promise = await self._register(id)
             return await waiter.outcome() if promise.is_pending else promise
 
     def settle(self, promise: Promise) -> None:
@@ -89,8 +93,11 @@ class Listeners:
         What cannot be asked for is told to those who wait for it.
         """
         for id, waiter in list(self._waiters.items()):
-            if self._waiters.get(id) is not waiter or waiter.may_be_missing:
-                continue  # nobody waits any longer, or the reply that is awaited says it all
+            if self._waiters.get(id) is not waiter:
+                continue
+            if waiter.may_be_missing:
+                waiter.is_stale = True
+                continue
             try:
                 self.settle(await self._register(id, patience=math.inf))
             except ResonateError as error:

@@ -124,6 +124,23 @@ async def test_what_is_only_being_created_is_not_missed(world: World, listeners:
     assert [promise.state for promise in told] == ["resolved"]
 
 
+async def test_news_that_are_lost_before_the_reply_are_asked_for(world: World, listeners: Listeners) -> None:
+    """The connection that they were sent to is replaced while the reply is on its way."""
+    gate = world.wire.gates["promise.register_listener"] = trio.Event()
+    told: list[Promise] = []
+
+    async def create() -> None:
+        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create)
+        await trio.testing.wait_all_tasks_blocked()
+        await world.resolve("p")
+        await listeners.refresh()
+        gate.set()
+    assert [promise.state for promise in told] == ["resolved"]
+
+
 async def test_what_is_not_created_is_not_waited_for(world: World, listeners: Listeners) -> None:
     """The refusal is raised."""
     world.wire.answer = lambda request: (400, "no") if isinstance(request, PromiseCreate) else None
