@@ -22,13 +22,26 @@ WORK: Final[Mapping[str, Calls]] = {
 PER_SECOND: Final = 250
 """Samples."""
 
-WAITING: Final = ("get_events (", "Condition.wait (", "Runner.run (", "WorkerThread.run (", "select (")
+WAITING: Final = (
+    "get_events (",
+    "Condition.wait (",
+    "Runner.run (",
+    "WorkerThread.run (",
+    "StoreThread._work (",
+    "select (",
+)
 """Innermost frames of a thread that has nothing to do. What uvloop does below `Runner.run` is lost with them."""
 
 LAYERS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("conversion (cattrs, orjson)", ("cattrs/", "orjson", "<cattrs", "/_convert", "protocol/")),
-    ("HTTP client (httpx, httpcore, h11)", ("httpx/", "httpcore/", "h11/", "httpx_sse/")),
-    ("HTTP server (uvicorn, starlette)", ("uvicorn/", "starlette/", "server_ref/app.py", "server_ref/sse.py")),
+    (
+        "HTTP client (httpcore, httptools)",
+        ("httpx/", "httpcore/", "h11/", "httpx_sse/", "_transport/_connections", "_transport/_answers"),
+    ),
+    (
+        "HTTP server (uvicorn, starlette)",
+        ("uvicorn/", "starlette/", "server_ref/app.py", "server_ref/posts.py", "server_ref/sse.py"),
+    ),
     ("storing (SQLite)", ("server_ref/store/", "sqlite3/")),
     ("server: the machine", ("server_ref/machine/",)),
     ("server: turns and delivery", ("server_ref/",)),
@@ -143,6 +156,8 @@ def attribute(part: str, lines: Iterable[str], us_each_sample: float) -> list[Sh
     for line in lines:
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if not count.isdecimal():
+            continue  # what is read from a process that is not stopped meanwhile may be nonsense
         if not any(mark in frames[-1] for mark in WAITING):
             counts[_layer_of(frames)] += int(count)
     total = sum(counts.values())

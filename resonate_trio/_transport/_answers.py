@@ -7,6 +7,8 @@ import httpcore
 import httptools
 from attrs import frozen
 
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""How large the head of an answer may be, about: beyond that whatever answers is no server of ours."""
 LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 """The headers that say where a body ends."""
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -42,10 +44,12 @@ class AnswerReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self._has_head = False
+        self._head_bytes = 0
 
     def expect(self) -> None:
         """Begin to wait for an answer."""
-        self.answer, self._headers, self._parts, self._has_head = None, [], [], False
+        self.answer, self._headers, self._parts = None, [], []
+        self._has_head, self._head_bytes = False, 0
 
     def feed(self, received: bytes) -> None:
         """Take in what was received, nothing at the end of the connection.
@@ -58,6 +62,9 @@ class AnswerReader:
                 self._parser.feed_data(received)
             except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
                 raise httpcore.RemoteProtocolError(f"the answer is no HTTP: {error}") from error
+            self._head_bytes += 0 if self._has_head else len(received)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise httpcore.RemoteProtocolError(f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes")
         elif self._has_head and LENGTHS.isdisjoint([name for name, _ in self._headers]):
             self._complete()
         else:

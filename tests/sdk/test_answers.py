@@ -102,3 +102,14 @@ def test_what_is_no_answer_is_an_error(received: bytes) -> None:
     """Whether it ends too early or is something else."""
     with pytest.raises(httpcore.RemoteProtocolError, match=r"closed the connection|no HTTP"):
         read_to_the_end(received)
+
+
+def test_head_without_an_end_is_refused() -> None:
+    """It would fill the memory. A large body does not count."""
+    reader = AnswerReader()
+    with pytest.raises(httpcore.RemoteProtocolError, match="head of the answer exceeds 65536 bytes"):
+        read(reader, b"HTTP/1.1 200 OK\r\n" + b"x-a: 1\r\n" * 10_000, 1000)
+    large = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"a" * 200_000
+    answer = read(AnswerReader(), large, 100_000)
+    assert answer is not None
+    assert len(answer.content) == 200_000
