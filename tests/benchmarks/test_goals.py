@@ -120,7 +120,7 @@ def test_samples_count_for_the_innermost_layer() -> None:
     shares = attribute(
         "caller",
         [
-            "run (trio/_core/_run.py:1);ask (resonate_trio/_x.py:2);post (resonate_trio/_transport/_connections.py:3) 3",
+            "run (trio/_core/_run.py:1);ask (resonate_trio/_x.py:2);p (x/_transport/_connections.py:3) 3",
             "run (trio/_core/_run.py:1);ask (resonate_trio/_transport/_http.py:2);sleep (somewhere.py:1) 1",
             "run (trio/_core/_run.py:1);EpollIOManager.get_events (trio/_core/_io_epoll.py:4) 96",
             "torn (nonsense",
