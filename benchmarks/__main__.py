@@ -87,10 +87,13 @@ def run(
     plan = Plan(names, chosen, rounds, Scale.QUICK if quick else Scale.FULL)
     facts = collect_facts() | {"peers": {mode.value: peers.describe(mode) for mode in chosen if mode in PEERS}}
     with console.status("starting") as status:
-        figures = trio.run(run_plan, plan, status.update, peers)
-    document = to_document(plan, figures, facts)
+        left_out: list[str] = []
+        figures = trio.run(run_plan, plan, status.update, peers, left_out)
+    document = to_document(plan, figures, facts | {"left_out": left_out})
     console.print(to_table(figures))
     console.print(to_goals(judge(figures)))
+    for line in left_out:
+        console.print(f"left out: {line}")
     path = path or RESULTS / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -57,6 +57,8 @@ def facts_text(document: Mapping[str, object]) -> str:
         **peers,
         "rounds": str(parameters["rounds"]),
     }
+    if left_out := cast("Sequence[str]", facts.get("left_out", ())):
+        about["left out"] = "; ".join(left_out).replace("|", "/")
     lines = ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in about.items())]
     if parameters["scale"] != Scale.FULL:
         lines[:0] = [f"**A look in passing (scale “{parameters['scale']}”): no figures to quote.**", ""]

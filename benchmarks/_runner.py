@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ._figures import Figure, Measurement, Summary
 from .peers.find import Peers
-from .systems import Mode, System, open_system
+from .systems import PEERS, Mode, System, WrongResultError, open_system
 from .workloads import WORKLOADS, Scale
 
 Progress = Callable[[str], None]
@@ -40,16 +40,24 @@ class Plan:
         yield from ([name] for name in names if WORKLOADS[name].is_alone)
 
 
-async def run(plan: Plan, progress: Progress, peers: Peers | None = None) -> list[Figure]:
+async def run(
+    plan: Plan, progress: Progress, peers: Peers | None = None, left_out: list[str] | None = None
+) -> list[Figure]:
     """Run a plan; return its figures in the order of the plan.
 
     Every system is started anew for each round, so that no round pays for what others have stored. In each round
     another system begins. Before a workload is measured it runs at the smallest scale, which is not counted.
 
+    What a peer fails on, and what it would have done after that in the same round, is left out.
+
     Args:
         plan: what to run.
         progress: told what begins.
         peers: where the peers are, if the plan has any.
+        left_out: what was left out is added to this, and why.
+
+    Raises:
+        ExceptionGroup: of WrongResultError, if one of our own systems fails.
     """
     measured: defaultdict[tuple[str, Mode], list[list[Measurement]]] = defaultdict(list)
     for number in range(plan.rounds):
@@ -58,8 +66,15 @@ async def run(plan: Plan, progress: Progress, peers: Peers | None = None) -> lis
             for names in plan.sessions(mode):
                 async with open_system(mode, peers) as system:
                     for name in names:
-                        progress(f"round {number + 1} of {plan.rounds}: {name}, {mode}")
-                        measured[name, mode].append(await _measure(name, plan.scale, system, mode))
+                        what = f"round {number + 1} of {plan.rounds}: {name}, {mode}"
+                        progress(what)
+                        try:
+                            measured[name, mode].append(await _measure(name, plan.scale, system, mode))
+                        except WrongResultError as error:
+                            if mode not in PEERS or left_out is None:
+                                raise
+                            left_out.append(f"{what}: {error}")
+                            break
     return [
         figure
         for name in plan.workloads

@@ -90,7 +90,6 @@ class Execution:
         self._result: Settlement | None = None
         self._resumption: Sequence[Promise] = ()
         self._resumed: trio.Event | None = None
-        self._held_again: trio.Event | None = None
 
     def __repr__(self) -> str:
         state = "parked" if self.is_parked else repr(self._bodies)
@@ -215,7 +214,7 @@ class Execution:
             await trio.lowlevel.cancel_shielded_checkpoint()
             self.runtime.instrument.step_replayed(id, work.function.name)
             return
-        self._check_lease()
+        self.life.check_lease()
         if id in self._asked and is_new and not is_first:
             is_new = await self._first_child(id) is None  # it may have run, and the server not have told
         if id in self._asked and is_new:
@@ -284,7 +283,7 @@ class Execution:
             scope: ends the watch.
         """
         assert self._nursery is not None
-        self._nursery.start_soon(self._watch_timer, id, ends_at, scope)
+        self._nursery.start_soon(self.ledger.watch_timer, id, self._seconds_until(ends_at), scope)
 
     # --- Bodies -----------------------------------------------------------------------------------
 
@@ -343,20 +342,6 @@ class Execution:
                 run.recall(made_calls=True, cut_by=first.tags.get(tags.CUT))
         return run
 
-    async def _watch_timer(self, id: str, ends_at: int, scope: trio.CancelScope) -> None:
-        with scope:
-            await trio.sleep(max(0.0, self._seconds_until(ends_at)))
-            while not self.ledger.is_known(id):
-                if self.life.is_held or self._held_again is None:
-                    await self.ledger.ended(id)
-                else:
-                    await self._held_again.wait()
-
-    def _check_lease(self) -> None:
-        if not self.held.lease.remaining():
-            self.drop(f"the lease of {self.held.id!r} is over", Ending.LOST)
-            self.life.check()
-
     def _seconds_until(self, instant_ms: int) -> float:
         return seconds_until(instant_ms, self.runtime.clock.now_ms())
 
@@ -399,7 +384,7 @@ class Execution:
             told = await self.life.insist(self._give_back, awaited)
             if told is None:
                 told = await self._park()
-            self._take_up()
+            self.life.take_up()
             news = self.ledger.learn(told)
             if not news and not self._bodies.has_running():  # a server that does not tell what settled
                 found = [await self.life.insist(self.held.read, id) for id in awaited]
@@ -410,20 +395,10 @@ class Execution:
         """Have the task suspended; if it is not, return what the server has told instead."""
         creates = await self._outbox.take()
         self._hearing.stop()
-        self.life.is_held = False
-        self._held_again = trio.Event()
+        self.life.give_back()
         told, created = await self.held.suspend(awaited, creates)
         self.ledger.created(creates, created)
         return told
-
-    def _take_up(self) -> None:
-        """Go on: the task is ours, still or again."""
-        self.life.is_held = True
-        assert self._held_again is not None
-        self._held_again.set()
-        self.life.check()
-        if self.held.is_cancelled:
-            self._cancel_root()
 
     async def _park(self) -> Sequence[Promise]:
         self.is_parked = True

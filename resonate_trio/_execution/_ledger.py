@@ -110,6 +110,22 @@ class Ledger:
                 return
             await trio.sleep(CLOCK_SKEW_STEP)
 
+    async def watch_timer(self, id: str, seconds: float, scope: trio.CancelScope) -> None:
+        """Have a timer looked at again when its time has come, for as long as the task is held.
+
+        Args:
+            id: its promise.
+            seconds: how long that is.
+            scope: ends the watch.
+        """
+        with scope:
+            await trio.sleep(max(0.0, seconds))
+            while not self.is_known(id):
+                if self._life.is_held:
+                    await self.ended(id)
+                else:
+                    await self._life.until_held()
+
     # --- Writing ----------------------------------------------------------------------------------
 
     def claim(self, request: PromiseCreate) -> bool:

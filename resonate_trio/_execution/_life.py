@@ -55,6 +55,7 @@ class Life:
         self.divergence: DivergenceError | None = None
         self._scope: trio.CancelScope | None = None
         self.is_held = True
+        self._held_again: trio.Event | None = None
         self.on_cancelled: Callable[[], None] = lambda: None
         self._shields: dict[trio.CancelScope, None] = {}
 
@@ -66,6 +67,34 @@ class Life:
         self._scope = scope
         if self.ending is not None:
             scope.cancel()
+
+    def check_lease(self) -> None:
+        """End it if the lease is over by the clock. Raises ExecutionDropped then."""
+        if not self.held.lease.remaining():
+            self.end(f"the lease of {self.held.id!r} is over", Ending.LOST)
+            self.check()
+
+    def give_back(self) -> None:
+        """Note that the task is being suspended."""
+        self.is_held = False
+        self._held_again = trio.Event()
+
+    def take_up(self) -> None:
+        """Note that the task is ours, still or again. Raises ExecutionDropped if it has ended."""
+        self.is_held = True
+        if self._held_again is not None:
+            self._held_again.set()
+        self.check()
+        self._hear()
+
+    async def until_held(self) -> None:
+        """Wait until the task is ours."""
+        if self._held_again is not None:
+            await self._held_again.wait()
+
+    def _hear(self) -> None:
+        if self.held.is_cancelled and self.is_held:
+            self.on_cancelled()
 
     def check(self) -> None:
         """Raise ExecutionDropped if it has ended: nothing durable may happen twice."""
@@ -117,8 +146,7 @@ class Life:
             self.end(str(error), Ending.FAILED)
             raise ExecutionDropped from error
         self.check()
-        if self.held.is_cancelled and self.is_held:
-            self.on_cancelled()
+        self._hear()
         return result
 
     async def insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

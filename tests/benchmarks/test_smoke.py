@@ -1,5 +1,8 @@
 """The benchmarks work: every workload runs, as small as it gets. How long it takes is of no account here."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import orjson
 import pytest
 from rich.console import Console
@@ -7,7 +10,7 @@ from rich.console import Console
 from benchmarks._facts import collect_facts
 from benchmarks._report import to_document, to_table
 from benchmarks._runner import Plan, run
-from benchmarks.systems import Calls, Mode, WrongResultError, open_system, ours
+from benchmarks.systems import Calls, Mode, System, Times, WrongResultError, open_system, ours
 from benchmarks.workloads import WORKLOADS, Scale
 
 pytestmark = pytest.mark.trio
@@ -72,6 +75,29 @@ async def test_wrong_result_is_no_measurement() -> None:
     async with open_system(Mode.EMBEDDED_MEMORY) as system:
         with pytest.RaisesGroup(pytest.RaisesExc(WrongResultError, match=r"echo\(1,\) returned 1, not 2")):
             await system.time_calls(Calls("echo", [1], 2))
+
+
+async def test_peer_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are measured nevertheless, and the results say what is missing."""
+
+    @asynccontextmanager
+    async def failing(_mode: Mode, _peers: object) -> AsyncGenerator[System]:
+        yield Failing()
+
+    monkeypatch.setattr("benchmarks._runner.open_system", failing)
+    left_out: list[str] = []
+    assert await run(Plan(["steps"], [Mode.DBOS], 1, Scale.TINY), unheard, None, left_out) == []
+    assert left_out == ["round 1 of 1: steps, dbos: no"]
+    with pytest.raises(WrongResultError):
+        await run(Plan(["steps"], [Mode.HTTP], 1, Scale.TINY), unheard, None, left_out)
+
+
+class Failing:
+    """A system that gives wrong results."""
+
+    async def time_calls(self, calls: Calls) -> Times:
+        """Fail."""
+        raise WrongResultError("no")
 
 
 HTTP_ONLY = [name for name, workload in WORKLOADS.items() if workload.modes == (Mode.HTTP,)]
