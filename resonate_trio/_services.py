@@ -9,7 +9,7 @@ import anyio.lowlevel
 import trio
 from anyio.abc import TaskGroup
 
-GroupT = TypeVar("GroupT", TaskGroup, trio.Nursery)
+ServicesT = TypeVar("ServicesT", TaskGroup, trio.Nursery)
 
 
 def open_services() -> AbstractAsyncContextManager[TaskGroup]:
@@ -28,7 +28,7 @@ def open_trio_services() -> AbstractAsyncContextManager[trio.Nursery]:
 
 
 @asynccontextmanager
-async def _services(group: AbstractAsyncContextManager[GroupT]) -> AsyncGenerator[GroupT]:
+async def _services(group: AbstractAsyncContextManager[ServicesT]) -> AsyncGenerator[ServicesT]:
     raised: BaseException | None = None
     try:
         async with group as services:

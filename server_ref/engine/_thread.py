@@ -12,6 +12,7 @@ from typing import TypeVar, final
 
 import anyio
 import anyio.lowlevel
+import outcome
 import sniffio
 import trio
 
@@ -36,22 +37,16 @@ class StoreThread:
         await anyio.lowlevel.checkpoint_if_cancelled()
         post = self._post = self._post or self._start()
         is_done = anyio.Event()
-        results: list[T] = []
-        errors: list[BaseException] = []
+        outcomes: list[outcome.Outcome[T]] = []
 
         def run() -> None:
-            try:
-                results.append(step())
-            except BaseException as error:
-                errors.append(error)
+            outcomes.append(outcome.capture(step))
             post(is_done.set)
 
         self._calls.put(run)
         with anyio.CancelScope(shield=True):
             await is_done.wait()
-        if errors:
-            raise errors.pop()
-        return results.pop()
+        return outcomes.pop().unwrap()
 
     def _start(self) -> Post:
         threading.Thread(target=self._work, name="store", daemon=True).start()
