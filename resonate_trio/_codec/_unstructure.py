@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _Write: TypeAlias = Callable[[Any], object]
 
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MAX_EXACT_MICROSECONDS: Final = 2**53  # beyond, a float of seconds does not tell one from the next
+_MAX_EXACT: Final = timedelta(seconds=2**33)
+"""From here on, neighbouring floats of seconds are more than a microsecond apart (IEEE 754: 2**(33 - 52))."""
 
 
 @final
@@ -87,7 +87,7 @@ def _timedelta(value: timedelta) -> float:
     seconds, rest = divmod(value, timedelta(seconds=1))
     if not rest:
         return seconds
-    if abs(value // _MICROSECOND) > _MAX_EXACT_MICROSECONDS:
+    if abs(value) >= _MAX_EXACT:
         raise _UnencodableError(timedelta, f"{value} is too long to keep its microseconds")
     return value.total_seconds()
 

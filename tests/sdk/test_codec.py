@@ -116,6 +116,7 @@ def test_what_cannot_be_encoded_is_named_with_its_path(value: object, path: str)
         ({(1, 2): 3}, r"value: the key \(1, 2\) cannot be encoded: it is no scalar"),
         ({1: "a", "1": "b"}, "value: has two keys that JSON both writes as '1'"),
         (timedelta.max, "value: .* is too long to keep its microseconds"),
+        (timedelta(seconds=2**33, microseconds=1), "value: .* is too long to keep its microseconds"),
         ([ValueError("x")], r"value\[0\]: ValueError cannot be encoded"),
         (iter([1]), "value: list_iterator cannot be encoded"),
     ],
