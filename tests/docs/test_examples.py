@@ -35,9 +35,10 @@ PRINTING = [
     "retries",
     "schedules",
     "typed_values",
-    "watch",
 ]
 """Programs that run by themselves. What they print stands in a file beside them."""
+TELLING = ["watch"]
+"""Programs that do so of several tasks at the same time."""
 PYTEST = ["test_deadlines", "test_reminder", "test_replays", "test_scopes", "test_transfer"]
 """Files of tests."""
 CRASHING = ["order"]
@@ -80,6 +81,17 @@ def test_example_prints_what_the_page_shows(name: str, tmp_path: Path) -> None:
     """A program ends without an error, and its output is the one in the documentation."""
     ended = run_example(name, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, shown(name)), ended.stderr
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_example_tells_of_each_task_what_the_page_shows(name: str, tmp_path: Path) -> None:
+    """What several tasks do at the same time is told in any order."""
+
+    def by_task(text: str) -> list[str]:
+        return sorted(text.splitlines(), key=lambda line: line.split(": ")[0])
+
+    ended = run_example(name, cwd=tmp_path)
+    assert (ended.returncode, by_task(ended.stdout)) == (0, by_task(shown(name))), ended.stderr
 
 
 @pytest.mark.parametrize("name", PYTEST)
@@ -222,9 +234,9 @@ async def test_worker_stops_when_it_is_told_to(tmp_path: Path) -> None:
 def test_every_example_is_run() -> None:
     """No file in docs/examples is forgotten by the tests above."""
     programs = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert programs == {*PRINTING, *PYTEST, *CRASHING, *SERVICES, *ASKING}
+    assert programs == {*PRINTING, *TELLING, *PYTEST, *CRASHING, *SERVICES, *ASKING}
     outputs = {path.stem for path in EXAMPLES.glob("*.out")}
-    assert outputs == {*PRINTING, "order.1", "order.2"}
+    assert outputs == {*PRINTING, *TELLING, "order.1", "order.2"}
 
 
 def test_every_example_is_shown() -> None:
