@@ -10,7 +10,7 @@ from attrs import evolve
 
 from resonate_trio._clock import deadline_ms
 from resonate_trio._codec import Call
-from resonate_trio._errors import DivergenceError, UsageError
+from resonate_trio._errors import DivergenceError
 from resonate_trio._execution import Alarms, CallContext, Execution, Run, Wait, Work
 from resonate_trio._ids import Lineage, child_id
 from resonate_trio._instrument import InvocationKind
@@ -18,6 +18,7 @@ from resonate_trio._outcome import Cancellation
 from resonate_trio.protocol import EMPTY, PromiseCreate, Value, extensions, tags
 
 from ._cancel_scope import CancelScope
+from ._refusals import from_another_task, from_thread, in_plain_scope
 from ._standing import Standing, shielded
 
 ContextFactory = Callable[[Execution, Lineage, Run], CallContext]
@@ -345,7 +346,7 @@ class Frame:
             self.execution.drop("a wait was cancelled while the task was suspended")
         life.check()
         if not self.run.is_over:
-            raise self._plain_scope() from None
+            raise in_plain_scope(self.lineage.id) from None
 
     def _standing(
         self, recheck: Callable[[], None], scope: CancelScope, *, is_shielded: bool = False
@@ -374,16 +375,9 @@ class Frame:
         """
         self.execution.life.check()
         if not trio.lowlevel.in_trio_task():
-            raise UsageError(
-                f"{call} in {self.lineage.id!r} is called from a thread. A function that makes durable calls is "
-                f"an async one: write it as `async def`, and call blocking code by `await ctx.lfc(fn, ...)`"
-            )
+            raise from_thread(call, self.lineage.id)
         if trio.lowlevel.current_task() is not self._task:
-            raise UsageError(
-                f"{call} in {self.lineage.id!r} is called from another task than the function's own. Tasks of a "
-                f"plain trio nursery run in an order that a replay cannot repeat: for concurrency in a durable "
-                f"function use `async with ctx.open_nursery() as nursery: nursery.lfi(fn, ...)`"
-            )
+            raise from_another_task(call, self.lineage.id)
 
     def check_plain_scopes(self) -> None:
         """Refuse a durable wait in a plain trio scope that may cut it: a replay could not repeat that.
@@ -394,15 +388,7 @@ class Frame:
         if trio.current_effective_deadline() >= self._deadline:
             return
         if not self._innermost.is_unwinding and not self.run.is_over:
-            raise self._plain_scope()
-
-    def _plain_scope(self) -> UsageError:
-        return UsageError(
-            f"a durable wait in {self.lineage.id!r} stands in a plain trio scope that has a deadline or is "
-            f"cancelled (trio.move_on_after, trio.fail_after, trio.CancelScope, a trio nursery). What cuts a wait "
-            f"must be stored, or a replay could not repeat it: use `with ctx.move_on_after(s):`, "
-            f"`with ctx.fail_after(s):`, `ctx.open_nursery(timeout=s)` or `ctx.options(timeout=s)`"
-        )
+            raise in_plain_scope(self.lineage.id)
 
     @property
     def _deadline(self) -> float:

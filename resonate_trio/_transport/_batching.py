@@ -109,14 +109,10 @@ class BatchingTransport:
             return await self._transport.send(request)
         if not self._under_way:
             return await self._send_alone(request)
-        inner = request.data.requests if isinstance(request.data, Batch) else [request]
-        call = _Call([each for each in inner if isinstance(each, Envelope)])
+        call = _Call(_parts(request))
         self._queue.append(call)
         self._start_sending()
-        replies = await call.replies()
-        if isinstance(request.data, Batch):
-            return Reply(Batch.kind, ReplyHead(request.head.corr_id, 200), BatchReply(replies))
-        return replies[0]
+        return _reply_to(request, await call.replies())
 
     async def _send_alone(self, request: Envelope[Request]) -> Reply:
         """Send a lone request, in the caller's task, which costs least."""
@@ -127,9 +123,7 @@ class BatchingTransport:
             self._under_way -= 1
             self._start_sending()
         if isinstance(request.data, Batch) and reply.status in NOT_AS_A_BATCH:
-            requests = [each for each in request.data.requests if isinstance(each, Envelope)]
-            replies = [await self._transport.send(each) for each in requests]
-            return Reply(Batch.kind, ReplyHead(request.head.corr_id, 200), BatchReply(replies))
+            return _reply_to(request, await self._send_one_by_one(_parts(request)))
         return reply
 
     def _start_sending(self) -> None:
@@ -182,10 +176,26 @@ class BatchingTransport:
         if isinstance(reply.data, BatchReply):
             return reply.data.responses
         if reply.status in NOT_AS_A_BATCH:
-            return [await self._transport.send(request) for request in requests]
+            return await self._send_one_by_one(requests)
         return [
             Reply(request.kind, ReplyHead(request.head.corr_id, reply.status), reply.data) for request in requests
         ]
+
+    async def _send_one_by_one(self, requests: Sequence[Envelope[Request]]) -> Sequence[Reply]:
+        return [await self._transport.send(request) for request in requests]
+
+
+def _parts(request: Envelope[Request]) -> Sequence[Envelope[Request]]:
+    """Return the requests of a batch, or one that is none as it is."""
+    parts = request.data.requests if isinstance(request.data, Batch) else [request]
+    return [part for part in parts if isinstance(part, Envelope)]
+
+
+def _reply_to(request: Envelope[Request], replies: Sequence[Reply]) -> Reply:
+    """Return the reply to a request, given those to its parts."""
+    if isinstance(request.data, Batch):
+        return Reply(Batch.kind, ReplyHead(request.head.corr_id, 200), BatchReply(replies))
+    return replies[0]
 
 
 def _copied(error: Exception) -> Exception:
