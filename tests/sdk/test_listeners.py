@@ -86,15 +86,16 @@ async def test_settled_promise_is_its_own_notice(world: World, listeners: Listen
     assert (await listeners.wait("p")).state == "resolved"
 
 
+async def create(listeners: Listeners, told: list["Promise"]) -> None:
+    """Create a promise, and note it once it is settled."""
+    told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
+
+
 async def test_created_and_waited_for_in_one_round_trip(world: World, listeners: Listeners) -> None:
     """The news wake the caller, whatever comes first; a promise that is settled already needs none."""
     told: list[Promise] = []
-
-    async def create() -> None:
-        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(create)
+        nursery.start_soon(create, listeners, told)
         await trio.testing.wait_all_tasks_blocked()
         assert [request.kind for request in world.wire.requests] == [
             "promise.create",
@@ -102,7 +103,7 @@ async def test_created_and_waited_for_in_one_round_trip(world: World, listeners:
         ]
         await world.resolve("p")
         listeners.settle(await world.promise("p"))
-    await create()
+    await create(listeners, told)
     assert [promise.state for promise in told] == ["resolved", "resolved"]
 
 
@@ -110,12 +111,8 @@ async def test_what_is_only_being_created_is_not_missed(world: World, listeners:
     """A connection that comes meanwhile does not make the server be asked for what it cannot have yet."""
     world.wire.lost_requests["promise.create"] = 1
     told: list[Promise] = []
-
-    async def create() -> None:
-        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(create)
+        nursery.start_soon(create, listeners, told)
         await trio.testing.wait_all_tasks_blocked()
         await listeners.refresh()
         await trio.sleep(10)
@@ -128,12 +125,8 @@ async def test_news_that_are_lost_before_the_reply_are_asked_for(world: World, l
     """The connection that they were sent to is replaced while the reply is on its way."""
     gate = world.wire.gates["promise.register_listener"] = trio.Event()
     told: list[Promise] = []
-
-    async def create() -> None:
-        told.append(await listeners.create(PromiseCreate("p", FAR_MS, {}, EMPTY)))
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(create)
+        nursery.start_soon(create, listeners, told)
         await trio.testing.wait_all_tasks_blocked()
         await world.resolve("p")
         await listeners.refresh()
